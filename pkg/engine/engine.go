@@ -132,10 +132,11 @@ func (e *Engine) Do(ctx context.Context, args ...string) ([]byte, error) {
 
 // Image is what the store says of an image.
 type Image struct {
-	ID     string // without the sha256: prefix
-	Labels map[string]string
-	Layers []string // diff ids, base first
-	Size   int64    // bytes, as the engine counts them
+	ID      string // without the sha256: prefix
+	Labels  map[string]string
+	Layers  []string // diff ids, base first
+	Size    int64    // bytes, as the engine counts them
+	Created time.Time
 }
 
 // Inspect looks an image up; ErrNoImage is wrapped when it is not there.
@@ -149,16 +150,17 @@ func (e *Engine) Inspect(ctx context.Context, ref string) (Image, error) {
 		return Image{}, fmt.Errorf("inspecting %q: %w", ref, err)
 	}
 	var found []struct {
-		ID     string `json:"Id"`
-		Size   int64
-		Config struct{ Labels map[string]string }
-		RootFS struct{ Layers []string }
+		ID      string `json:"Id"`
+		Size    int64
+		Created time.Time
+		Config  struct{ Labels map[string]string }
+		RootFS  struct{ Layers []string }
 	}
 	if err := json.Unmarshal(out, &found); err != nil || len(found) != 1 {
 		return Image{}, fmt.Errorf("inspecting %q: %d answers: %w", ref, len(found), err)
 	}
 	f := found[0]
-	return Image{ID: strings.TrimPrefix(f.ID, "sha256:"), Labels: f.Config.Labels, Layers: f.RootFS.Layers, Size: f.Size}, nil
+	return Image{ID: strings.TrimPrefix(f.ID, "sha256:"), Labels: f.Config.Labels, Layers: f.RootFS.Layers, Size: f.Size, Created: f.Created}, nil
 }
 
 func noImage(output string) bool {
