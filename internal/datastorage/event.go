@@ -1,0 +1,159 @@
+package datastorage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// MaxBatch is the highest number of events in one write.
+const MaxBatch = 1000
+
+// Event is one audit event. An empty optional string is an absent one.
+type Event struct {
+	ID            uuid.NullUUID // the sender's, or the server's after Complete
+	Version       string
+	Type          string
+	Time          time.Time // UTC, whole microseconds after Complete
+	Category      string
+	Action        string
+	Outcome       string
+	ActorType     string
+	ActorID       string
+	ResourceType  string
+	ResourceID    string
+	CorrelationID string
+	Parent        uuid.NullUUID
+	Namespace     string
+	ClusterName   string
+	Severity      string
+	DurationMS    *int32
+	Data          json.RawMessage // a JSON object
+	RequestID     string          // of the request that brought it
+}
+
+// Day is the UTC day of the event, which decides the partition.
+func (e Event) Day() time.Time {
+	return time.Date(e.Time.Year(), e.Time.Month(), e.Time.Day(), 0, 0, 0, 0, time.UTC)
+}
+
+// Window is how far the time of a new event may be from the server's.
+type Window struct{ MaxAge, MaxFuture time.Duration }
+
+// Check holds an event, which keeps the rules of the contract, against the rules that a contract cannot state.
+func (e Event) Check(w Window, now time.Time) FieldErrors {
+	var errs FieldErrors
+	if e.ID.Valid {
+		errs.Add("event_id", CheckID(e.ID.UUID))
+	}
+	errs.Add("event_timestamp", w.CheckTime(e.Time, now))
+	if e.Parent.Valid {
+		errs.Add("parent_event_id", CheckID(e.Parent.UUID))
+	}
+	errs.Add("event_data", CheckObject(e.Data))
+	return errs
+}
+
+// CheckID refuses the nil UUID, which only a bug sends.
+func CheckID(id uuid.UUID) string {
+	if id == uuid.Nil {
+		return "must not be the nil UUID"
+	}
+	return ""
+}
+
+// CheckTime tells a sender with a wrong clock the server's time.
+func (w Window) CheckTime(t, now time.Time) string {
+	server := now.UTC().Format(time.RFC3339)
+	switch {
+	case t.After(now.Add(w.MaxFuture)):
+		return fmt.Sprintf("must be at most %s after the server time %s", w.MaxFuture, server)
+	case t.Before(now.Add(-w.MaxAge)):
+		return fmt.Sprintf("must be at most %s before the server time %s", w.MaxAge, server)
+	}
+	return ""
+}
+
+// Complete fixes what the sender left open, so that the event is the same wherever it is kept.
+func (e Event) Complete(newID func() uuid.UUID) Event {
+	if !e.ID.Valid {
+		e.ID = uuid.NullUUID{UUID: newID(), Valid: true}
+	}
+	e.Time = e.Time.UTC().Truncate(time.Microsecond)
+	defaultTo(&e.ActorType, "service")
+	defaultTo(&e.ActorID, e.Category+"-service")
+	defaultTo(&e.ResourceType, e.Category)
+	defaultTo(&e.ResourceID, e.CorrelationID)
+	defaultTo(&e.Severity, "info")
+	return e
+}
+
+func defaultTo(field *string, value string) {
+	if *field == "" {
+		*field = value
+	}
+}
+
+// Stored tells what became of one event of a write.
+type Stored struct {
+	ID   uuid.UUID
+	Time time.Time // as stored, which for a repeated id may differ from what was sent
+	// Repeated: the id was there already. Different: with other content, and that first content stays.
+	Repeated, Different bool
+}
+
+// EventStore keeps audit events.
+type EventStore interface {
+	// InsertEvents stores all events or none. Result i belongs to event i. An unknown parent is an Invalid error.
+	InsertEvents(ctx context.Context, events []Event) ([]Stored, error)
+	// QueryEvents returns one page, newest first.
+	QueryEvents(ctx context.Context, filter EventFilter, page Page) (EventPage, error)
+}
+
+// UnknownParents is the error of a write whose events name parents that are not stored. It holds the positions of those
+// events within the write.
+type UnknownParents []int
+
+// TextUnknownParent is what the sender is told.
+const TextUnknownParent = "parent event does not exist"
+
+func (u UnknownParents) Error() string {
+	return fmt.Sprintf("%d events: %s", len(u), TextUnknownParent)
+}
+
+// BatchError joins what is wrong with the elements of a batch; nil if nothing is.
+func BatchError(errs map[int]FieldErrors, events int) error {
+	var indexes []int
+	for i, e := range errs {
+		if len(e) > 0 {
+			indexes = append(indexes, i)
+		}
+	}
+	if len(indexes) == 0 {
+		return nil
+	}
+	slices.Sort(indexes)
+	result := &Error{Kind: Invalid, Indexes: indexes}
+	shown := make([]string, len(indexes))
+	for n, i := range indexes {
+		shown[n] = strconv.Itoa(i)
+		for _, e := range errs[i] {
+			if len(result.Fields) >= MaxFieldErrors {
+				break
+			}
+			field := fmt.Sprintf("[%d]", i)
+			if e.Field != "" {
+				field += "." + e.Field
+			}
+			result.Fields.Add(field, e.Text)
+		}
+	}
+	result.Detail = fmt.Sprintf("%d of %d events are invalid: indexes %s", len(indexes), events, strings.Join(shown, ", "))
+	return result
+}

@@ -1,0 +1,25 @@
+-- name: SchemaVersion :one
+SELECT coalesce(max(version_id), 0)::bigint FROM goose_db_version WHERE is_applied;
+
+-- name: ServerVersion :one
+SELECT current_setting('server_version_num')::integer;
+
+-- name: RoleStanding :one
+-- What the connected role is, which decides whether it should serve.
+SELECT r.rolname::text AS role_name, r.rolsuper AS is_superuser,
+    EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relname = 'audit_events' AND c.relowner = r.oid)::boolean AS is_owner
+FROM pg_catalog.pg_roles AS r
+WHERE r.rolname = current_user;
+
+-- name: EnsurePartitions :one
+SELECT audit_ensure_partitions(@months::integer)::integer;
+
+-- name: LockSetUp :exec
+-- One migrate at a time gives roles their rights.
+SELECT pg_advisory_xact_lock(hashtextextended('datastorage_set_up', 0));
+
+-- name: EnsureAppRole :one
+SELECT datastorage_ensure_app_role(@role_name::text, @verifier::text)::boolean;
+
+-- name: GrantApp :exec
+SELECT datastorage_grant_app(@role_name::text);

@@ -1,0 +1,82 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage/postgres/db"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// RequiredSchema is the version of the schema that this program was built with.
+func RequiredSchema() int64 {
+	files, err := fs.ReadDir(migrationFiles, "migrations")
+	if err != nil {
+		panic(err) // embedded
+	}
+	number, _, _ := strings.Cut(files[len(files)-1].Name(), "_")
+	version, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		panic(err) // embedded
+	}
+	return version
+}
+
+// Check asks, on a connection of its own, whether the database can be used. Its error wraps
+// datastorage.ErrSchemaOutdated if the database answers but is not migrated far enough.
+func (s *Store) Check(ctx context.Context) error {
+	version, err := db.New(s.probe).SchemaVersion(ctx)
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && answer.Code == "42P01" { // no table of versions
+		version, err = 0, nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the schema version: %w", err)
+	}
+	if required := RequiredSchema(); version < required {
+		return fmt.Errorf("%w: version %d, needed %d", datastorage.ErrSchemaOutdated, version, required)
+	}
+	return nil
+}
+
+// Standing is what the service should know about the server and its own account.
+type Standing struct {
+	ServerVersion      int // 150004 for 15.4
+	Role               string
+	Superuser, IsOwner bool
+}
+
+// Standing reads it on the probing connection.
+func (s *Store) Standing(ctx context.Context) (Standing, error) {
+	return standing(ctx, db.New(s.probe))
+}
+
+func standing(ctx context.Context, q *db.Queries) (Standing, error) {
+	version, err := q.ServerVersion(ctx)
+	if err != nil {
+		return Standing{}, fmt.Errorf("reading the server version: %w", err)
+	}
+	role, err := q.RoleStanding(ctx)
+	if err != nil {
+		return Standing{}, fmt.Errorf("reading the role's standing: %w", err)
+	}
+	return Standing{
+		ServerVersion: int(version), Role: role.RoleName, Superuser: role.IsSuperuser != nil && *role.IsSuperuser, IsOwner: role.IsOwner,
+	}, nil
+}
+
+// EnsurePartitions makes the missing partitions up to the given months ahead and tells how many it made.
+func (s *Store) EnsurePartitions(ctx context.Context, monthsAhead int) (int, error) {
+	made, err := db.New(s.probe).EnsurePartitions(ctx, int32(monthsAhead))
+	return int(made), err
+}

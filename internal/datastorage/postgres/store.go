@@ -1,0 +1,138 @@
+// Package postgres keeps audit events and the workflow catalog in PostgreSQL. Every statement is in queries/ and
+// compiled by sqlc.
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage/postgres/db"
+)
+
+// Target is a database and the account to use there.
+type Target struct {
+	Host        string
+	Port        int
+	Name        string
+	SSLMode     string
+	SSLRootCert string
+	// Credentials is asked before each new connection, so that a rotated secret needs no restart.
+	Credentials    func() (user, password string, err error)
+	ConnectTimeout time.Duration
+}
+
+// Options of a store.
+type Options struct {
+	Target
+	// MaxConns is the total, of which ReadConns are reserved for reads and MinConns kept warm.
+	MaxConns, ReadConns, MinConns    int
+	ConnMaxLifetime, ConnMaxIdleTime time.Duration
+	SingleTimeout, BatchTimeout      time.Duration // of a write
+	QueryTimeout                     time.Duration // of a read
+	MaxCount                         int           // up to here the total of a query is exact
+}
+
+// Store is the service's side of the database. It is made without a connection: PostgreSQL may be away.
+type Store struct {
+	options            Options
+	write, read, probe *pgxpool.Pool
+}
+
+var (
+	_ datastorage.EventStore    = (*Store)(nil)
+	_ datastorage.WorkflowStore = (*Store)(nil)
+)
+
+// Open makes the pools. The context ends their upkeep.
+func Open(ctx context.Context, options Options) (*Store, error) {
+	base, err := options.config()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{options: options}
+	for _, pool := range []struct {
+		to       **pgxpool.Pool
+		max, min int
+		timeout  time.Duration
+		params   map[string]string
+	}{
+		{&s.write, options.MaxConns - options.ReadConns, options.MinConns, options.BatchTimeout, nil},
+		// Optional filters are parameters: only a plan made for their values uses the right index.
+		{&s.read, options.ReadConns, 0, options.QueryTimeout, map[string]string{"plan_cache_mode": "force_custom_plan"}},
+		{&s.probe, 1, 0, options.QueryTimeout, nil},
+	} {
+		config := base.Copy()
+		config.MaxConns, config.MinConns = int32(pool.max), int32(pool.min)
+		config.MaxConnLifetime, config.MaxConnIdleTime = options.ConnMaxLifetime, options.ConnMaxIdleTime
+		config.ConnConfig.RuntimeParams["statement_timeout"] = strconv.FormatInt(pool.timeout.Milliseconds(), 10)
+		for key, value := range pool.params {
+			config.ConnConfig.RuntimeParams[key] = value
+		}
+		if *pool.to, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+			s.Close()
+			return nil, fmt.Errorf("making a connection pool: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// config describes connections to the target.
+func (t Target) config() (*pgxpool.Config, error) {
+	query := url.Values{"sslmode": {t.SSLMode}, "application_name": {"datastorage"}}
+	if t.SSLRootCert != "" {
+		query.Set("sslrootcert", t.SSLRootCert)
+	}
+	where := url.URL{
+		Scheme: "postgres", Host: net.JoinHostPort(t.Host, strconv.Itoa(t.Port)), Path: "/" + t.Name, RawQuery: query.Encode(),
+	}
+	config, err := pgxpool.ParseConfig(where.String())
+	if err != nil {
+		return nil, fmt.Errorf("describing database %q on %q: %w", t.Name, t.Host, err)
+	}
+	config.ConnConfig.ConnectTimeout = t.ConnectTimeout
+	config.BeforeConnect = t.authenticate
+	return config, nil
+}
+
+func (t Target) authenticate(_ context.Context, config *pgx.ConnConfig) (err error) {
+	config.User, config.Password, err = t.Credentials()
+	return err
+}
+
+// Close ends all connections; it waits for those in use.
+func (s *Store) Close() {
+	for _, pool := range []*pgxpool.Pool{s.write, s.read, s.probe} {
+		if pool != nil {
+			pool.Close()
+		}
+	}
+}
+
+// writing runs one transaction, again if PostgreSQL asks for that, within the timeout.
+func (s *Store) writing(ctx context.Context, timeout time.Duration, do func(context.Context, *db.Queries) error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var err error
+	for range 3 {
+		err = pgx.BeginFunc(ctx, s.write, func(tx pgx.Tx) error { return do(ctx, db.New(tx)) })
+		if !isSerialization(err) {
+			break
+		}
+	}
+	return translate(err)
+}
+
+// reading runs statements on the connections reserved for reads, within the timeout.
+func (s *Store) reading(ctx context.Context, do func(context.Context, *db.Queries) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.options.QueryTimeout)
+	defer cancel()
+	return translate(do(ctx, db.New(s.read)))
+}
