@@ -1,0 +1,242 @@
+"""Settings: command line > environment > YAML > default. All mistakes are found before any is reported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+DEFAULT_FILE = "/etc/holmesgpt/config.yaml"
+MAX_FILE_BYTES = 1 << 20
+# Keys of December 2025 that mean nothing here, and those that changed their place.
+IGNORED = {"service_name", "version", "context_api", "kubernetes", "metrics", "public_endpoints"}
+IGNORED_NESTED = {"llm.gcp_project_id", "llm.gcp_region"}
+ALIASES = {"api_host": "server.host", "api_port": "server.port", "log_level": "logging.level"}
+
+Check = Callable[[Any], Any]
+
+
+class ConfigError(Exception):
+    """Every mistake, a line each."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+class BadValueError(Exception):
+    """What a value must be."""
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise BadValueError("must be a string that is not empty")
+    return value.strip()
+
+
+def url(value: Any) -> str:
+    parts = urlsplit(text(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadValueError("must be an http or https URL")
+    return text(value).rstrip("/")
+
+
+def flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "1", "false", "0"):
+        return value.lower() in ("true", "1")
+    raise BadValueError("must be true or false")
+
+
+def one_of(*allowed: str) -> Check:
+    def check(value: Any) -> str:
+        found = next((a for a in allowed if isinstance(value, str) and a.lower() == value.lower()), None)
+        if found is None:
+            raise BadValueError(f"must be one of: {', '.join(allowed)}")
+        return found
+
+    return check
+
+
+def number(low: float, high: float, whole: bool = False) -> Check:
+    def check(value: Any) -> float | int:
+        wrong = BadValueError(f"must be {'a whole number ' if whole else ''}between {low} and {high}")
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            raise wrong
+        try:
+            parsed = int(value) if whole and not isinstance(value, float) else float(value)
+        except ValueError:
+            raise wrong from None
+        if not math.isfinite(parsed) or not low <= parsed <= high or (whole and parsed != int(parsed)):
+            raise wrong
+        return int(parsed) if whole else parsed
+
+    return check
+
+
+def integer(low: int, high: int) -> Check:
+    return number(low, high, whole=True)
+
+
+def optional(check: Check) -> Check:
+    return lambda value: None if value is None else check(value)
+
+
+@dataclass(frozen=True)
+class Key:
+    """One setting. A default that is REQUIRED must be given somewhere."""
+
+    path: str
+    check: Check
+    default: Any
+    env: tuple[str, ...] = ()
+
+
+REQUIRED = object()
+KEYS = (
+    Key("mode", one_of("holmes"), "holmes"),
+    Key("server.host", text, "0.0.0.0"),  # noqa: S104 - a service in a pod listens on every address
+    Key("server.port", integer(0, 65535), 8080),
+    Key("environment", optional(text), None, ("ENVIRONMENT",)),
+    Key("dev_mode", flag, False, ("DEV_MODE",)),
+    Key("logging.level", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", ("LOG_LEVEL",)),
+    Key("llm.provider", text, "openai", ("LLM_PROVIDER",)),
+    Key("llm.model", text, REQUIRED, ("LLM_MODEL",)),
+    Key("llm.endpoint", url, REQUIRED, ("LLM_ENDPOINT",)),
+    Key("llm.secrets_file", optional(text), None),
+    Key("llm.ca_file", optional(text), None),
+    Key("llm.timeout_seconds", number(1, 600), 60.0, ("LLM_TIMEOUT_SECONDS",)),
+    Key("llm.max_retries", integer(0, 5), 3, ("LLM_MAX_RETRIES",)),
+    Key("llm.temperature", optional(number(0, 2)), 0.0),
+    Key("llm.max_tokens_per_request", integer(256, 131072), 4096),
+    Key("llm.max_steps", integer(2, 50), 20),
+    Key("data_storage.url", url, "http://datastorage:8080", ("DATA_STORAGE_URL", "DATASTORAGE_URL")),
+    Key("data_storage.timeout_seconds", number(1, 60), 10.0, ("DATA_STORAGE_TIMEOUT",)),
+    Key("investigation.confidence_threshold", number(0.5, 0.95), 0.7),
+    Key("limits.request_timeout_seconds", number(5, 900), 300.0),
+    Key("limits.max_body_bytes", integer(64 << 10, 8 << 20), 1 << 20),
+    Key("audit.buffer_events", integer(1, 1_000_000), 10_000),
+    Key("audit.buffer_bytes", integer(1 << 10, 1 << 30), 32 << 20),
+    Key("audit.batch_events", integer(1, 1000), 200),
+    Key("audit.flush_interval_seconds", number(0.05, 60), 1.0),
+    Key("shutdown.propagation_delay_seconds", number(0, 60), 3.0),
+    Key("shutdown.drain_seconds", number(1, 300), 20.0),
+    Key("shutdown.flush_seconds", number(0, 60), 5.0),
+)
+BY_PATH = {key.path: key for key in KEYS}
+SECTIONS = {key.path.split(".")[0] for key in KEYS if "." in key.path}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The checked settings. `sources` says where each came from: default, file or env."""
+
+    values: Mapping[str, Any]
+    sources: Mapping[str, str]
+    api_key: str | None = None
+    ignored: tuple[str, ...] = ()
+
+    def __getitem__(self, path: str) -> Any:
+        return self.values[path]
+
+    def seconds(self, path: str) -> float:
+        return float(self.values[path])
+
+    def count(self, path: str) -> int:
+        return int(self.values[path])
+
+    def word(self, path: str) -> str:
+        return str(self.values[path])
+
+
+def load(config_file: str | None, env: Mapping[str, str]) -> Settings:
+    """Read and check everything; ConfigError lists every mistake with key, value, range and source."""
+    mistakes: list[str] = []
+    given: dict[str, tuple[Any, str, str]] = {}  # path -> value, source, where
+    ignored = _read_file(config_file or env.get("CONFIG_FILE"), given, mistakes)
+    _read_env(env, given, mistakes)
+    values: dict[str, Any] = {}
+    for key in KEYS:
+        value, _, where = given.get(key.path, (key.default, "default", "default"))
+        if value is REQUIRED:
+            mistakes.append(f"{key.path}: is required (set {key.env[0]} or the file's key)")
+            continue
+        try:
+            values[key.path] = key.check(value)
+        except BadValueError as error:
+            mistakes.append(f"{key.path}: {error} (got {str(value)[:64]}, from {where})")
+    api_key = _read_api_key(values.get("llm.secrets_file"), env, mistakes)
+    if mistakes:
+        raise ConfigError(mistakes)
+    sources = {key.path: given.get(key.path, (None, "default", ""))[1] for key in KEYS}
+    return Settings(values, sources, api_key, tuple(ignored))
+
+
+def _read_file(name: str | None, given: dict[str, tuple[Any, str, str]], mistakes: list[str]) -> list[str]:
+    path = Path(name or DEFAULT_FILE)
+    if not name and not path.exists():
+        return []
+    try:
+        with path.open("rb") as stream:
+            content = yaml.safe_load(stream.read(MAX_FILE_BYTES + 1)[:MAX_FILE_BYTES])
+    except (OSError, yaml.YAMLError) as error:
+        mistakes.append(f"config file {path}: {' '.join(str(error).split())[:300]}")
+        return []
+    if content is None:
+        return []
+    if not isinstance(content, dict):
+        mistakes.append(f"config file {path}: must be a mapping")
+        return []
+    ignored: list[str] = []
+    for name_in_file, value in _flatten(content):
+        key = ALIASES.get(name_in_file, name_in_file)
+        if name_in_file.split(".")[0] in IGNORED or name_in_file in IGNORED_NESTED:
+            ignored.append(name_in_file)
+        elif key not in BY_PATH:
+            mistakes.append(f"{name_in_file}: is not a known key (from {path})")
+        else:
+            given[key] = (value, "file", str(path))
+    return ignored
+
+
+def _flatten(content: dict[Any, Any]) -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for key, value in content.items():
+        if str(key) in SECTIONS and isinstance(value, dict):
+            flat += [(f"{key}.{inner}", item) for inner, item in value.items()]
+        elif value is not None or str(key) not in SECTIONS:
+            flat.append((str(key), value))
+    return flat
+
+
+def _read_env(env: Mapping[str, str], given: dict[str, tuple[Any, str, str]], mistakes: list[str]) -> None:
+    for key in KEYS:
+        found = {name: env[name] for name in key.env if env.get(name, "") != ""}
+        if len(set(found.values())) > 1:
+            mistakes.append(f"{key.path}: {' and '.join(found)} are both set and differ")
+        for name, value in list(found.items())[:1]:
+            given[key.path] = (value, "env", name)
+    if env.get("MOCK_LLM_MODE", "").lower() in ("true", "1"):
+        mistakes.append("mode: scripted is not available in this version (got true, from MOCK_LLM_MODE)")
+
+
+def _read_api_key(secrets_file: str | None, env: Mapping[str, str], mistakes: list[str]) -> str | None:
+    """The file wins over the environment; the key itself is never part of a message."""
+    if secrets_file is None:
+        return env.get("LLM_API_KEY") or env.get("OPENAI_API_KEY") or None
+    try:
+        content = yaml.safe_load(Path(secrets_file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        mistakes.append(f"llm.secrets_file: cannot be read ({type(error).__name__}, {secrets_file})")
+        return None
+    key = content.get("api_key") if isinstance(content, dict) else None
+    if not isinstance(key, str) or not key:
+        mistakes.append(f"llm.secrets_file: has no api_key ({secrets_file})")
+        return None
+    return key

@@ -1,0 +1,1 @@
+"""The investigation: prompt, parsing, validation, self-correction, outcome."""

@@ -1,0 +1,1 @@
+"""What asks the model: one protocol, one package or module for each implementation."""

@@ -1,0 +1,64 @@
+"""The seam between the pipeline and whatever asks the model."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What a tool gave: the text for the model, whether it worked, and what the audit trail adds."""
+
+    text: str
+    ok: bool = True
+    audit: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A function the model may call. `run` never raises for the model's mistakes; it answers with a text."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    run: Callable[[dict[str, Any]], Awaitable[ToolResult]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One attempt: a conversation of its own."""
+
+    system: str
+    user: str
+    tools: tuple[Tool, ...]
+    max_steps: int
+    deadline: float  # of the event loop's clock
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    name: str
+    arguments: dict[str, Any]
+    result: ToolResult
+    duration_ms: int
+
+
+@dataclass
+class Investigation:
+    """Filled while the investigation runs, so that a failed one still tells what it did."""
+
+    text: str = ""
+    out_of_steps: bool = False
+    llm_calls: int = 0
+    tokens: int = 0
+    tool_calls: list[ToolCall] = field(default_factory=list)
+
+
+class Investigator(Protocol):
+    """Raises errors.ServiceError when the model could not be asked; never for what the model says."""
+
+    name: str
+
+    async def investigate(self, task: Task, record: Investigation) -> None: ...

@@ -1,0 +1,70 @@
+"""All metric objects, one registry for each application."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from holmesgpt_api import VERSION
+
+PREFIX = "holmesgpt_api_"
+MAX_LABEL_VALUES = 200
+INVESTIGATION_BUCKETS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120)
+LLM_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60)
+HTTP_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10)
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._seen: set[str] = set()
+        self._service_metrics()
+        self._audit_metrics()
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(PREFIX + name, text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(PREFIX + name, text, labels, buckets=buckets, registry=self.registry)
+
+    def _service_metrics(self) -> None:
+        route = ("method", "endpoint")
+        model = ("provider", "model")
+        self.investigations = self._counter("investigations_total", "Investigations ended", (*route, "status"))
+        self.investigation_seconds = self._histogram(
+            "investigations_duration_seconds", "Time of an investigation", route, INVESTIGATION_BUCKETS
+        )
+        self.llm_calls = self._counter("llm_calls_total", "Model calls", (*model, "status"))
+        self.llm_seconds = self._histogram("llm_call_duration_seconds", "Time of a model call", model, LLM_BUCKETS)
+        self.llm_tokens = self._counter("llm_token_usage_total", "Tokens used", (*model, "type"))
+        self.http_requests = self._counter("http_requests_total", "Requests answered", (*route, "status"))
+        self.http_seconds = self._histogram("http_request_duration_seconds", "Time of a request", route, HTTP_BUCKETS)
+        self.active = Gauge(PREFIX + "active_requests", "Requests in flight", route, registry=self.registry)
+        self.problems = self._counter("rfc7807_errors_total", "Problems sent", ("status_code", "error_type"))
+        self.outcomes = self._counter("outcomes_total", "Outcomes", ("endpoint", "outcome", "reason"))
+        self.validations = self._counter("validation_attempts_total", "Attempts checked", ("result",))
+        self.tool_calls = self._counter("tool_calls_total", "Tool calls of the model", ("tool", "status"))
+        self.catalog_requests = self._counter("catalog_requests_total", "Catalog requests", ("operation", "code"))
+        self.info = Gauge(PREFIX + "info", "What runs", ("version", "mode"), registry=self.registry)
+        self.info.labels(VERSION, "holmes").set(1)
+
+    def _audit_metrics(self) -> None:
+        def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+            return Counter(name, text, ("service", *labels), registry=self.registry)
+
+        service = "holmesgpt-api"
+        self.audit_buffered = counter("audit_events_buffered_total", "Audit events taken").labels(service)
+        self.audit_written = counter("audit_events_written_total", "Audit events stored").labels(service)
+        dropped = counter("audit_events_dropped_total", "Audit events lost", ("reason",))
+        self.audit_dropped = {r: dropped.labels(service, r) for r in ("buffer_full", "rejected", "shutdown")}
+        self.audit_failed = counter("audit_batches_failed_total", "Batches not taken").labels(service)
+        size = Gauge("audit_buffer_size", "Audit events waiting", ("service",), registry=self.registry)
+        self.audit_size = size.labels(service)
+
+    def bounded(self, kind: str, value: str) -> str:
+        """A free text as label value; after 200 of a kind, `other`."""
+        key = f"{kind}\x00{value[:128]}"
+        if key not in self._seen:
+            if sum(1 for s in self._seen if s.startswith(kind + "\x00")) >= MAX_LABEL_VALUES:
+                return "other"
+            self._seen.add(key)
+        return value[:128]

@@ -1,0 +1,127 @@
+"""What the application holds while it runs: clients, background tasks, and whether it is going down."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from holmesgpt_api import logs
+from holmesgpt_api.audit import Buffer, Sender
+from holmesgpt_api.catalog import Catalog
+from holmesgpt_api.config import Settings
+from holmesgpt_api.investigation.service import Analysis
+from holmesgpt_api.investigator.openai import OpenAIInvestigator
+from holmesgpt_api.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+PROBE_SECONDS = 5.0
+PROBE_LIMIT = 2.0
+
+
+@dataclass
+class Transports:
+    """Replaced in tests; None is the network."""
+
+    llm: httpx.AsyncBaseTransport | None = None
+    data_storage: httpx.AsyncBaseTransport | None = None
+
+
+@dataclass
+class State:
+    settings: Settings
+    metrics: Metrics
+    buffer: Buffer
+    sender: Sender
+    analysis: Analysis
+    data_storage: httpx.AsyncClient
+    llm: httpx.AsyncClient
+    shutting_down: str = ""  # the reason, once it began
+    data_storage_up: bool | None = None  # None: not asked yet
+    probed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def dependencies(self) -> dict[str, dict[str, Any]]:
+        storage = {True: "up", False: "down", None: "unknown"}[self.data_storage_up]
+        return {
+            "sdk": {"status": "up"},
+            "prometheus": {"status": "up"},
+            "data_storage": {"status": storage},
+            "audit": self.buffer.status(),
+        }
+
+
+def build(settings: Settings, transports: Transports) -> State:
+    metrics = Metrics()
+    timeout = settings.seconds("data_storage.timeout_seconds")
+    data_storage = httpx.AsyncClient(
+        base_url=settings.word("data_storage.url"),
+        transport=transports.data_storage,
+        timeout=timeout,
+        trust_env=False,
+    )
+    llm = httpx.AsyncClient(
+        transport=transports.llm,
+        timeout=settings.seconds("llm.timeout_seconds"),
+        verify=_verify(settings["llm.ca_file"]),
+        trust_env=False,
+        follow_redirects=False,
+    )
+    buffer = Buffer(settings, metrics)
+    investigator = OpenAIInvestigator(settings, llm, metrics)
+    return State(
+        settings=settings,
+        metrics=metrics,
+        buffer=buffer,
+        sender=Sender(buffer, data_storage, settings, metrics),
+        analysis=Analysis(settings, investigator, Catalog(data_storage, timeout, metrics), buffer, metrics),
+        data_storage=data_storage,
+        llm=llm,
+    )
+
+
+def _verify(ca_file: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)
+
+
+@contextlib.asynccontextmanager
+async def running(state: State) -> AsyncIterator[None]:
+    """Background tasks around the life of the application; at the end the audit buffer is flushed."""
+    tasks = [asyncio.create_task(state.sender.run()), asyncio.create_task(probe_data_storage(state))]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await _limited(state.sender.flush(), state.settings.seconds("shutdown.flush_seconds"))
+        state.buffer.abandon()
+        await state.data_storage.aclose()
+        await state.llm.aclose()
+        logs.event(logger, logging.INFO, "stopped")
+
+
+async def _limited(work: Awaitable[None], seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await work
+
+
+async def probe_data_storage(state: State) -> None:
+    """For people and /ready only: nothing waits for Data Storage."""
+    while True:
+        try:
+            async with asyncio.timeout(PROBE_LIMIT):
+                up = (await state.data_storage.get("/health")).status_code == 200
+        except (httpx.HTTPError, TimeoutError):
+            up = False
+        if up != state.data_storage_up:
+            logs.event(logger, logging.INFO, "data storage", status="up" if up else "down")
+        state.data_storage_up = up
+        state.probed.set()
+        await asyncio.sleep(PROBE_SECONDS)
