@@ -1,0 +1,77 @@
+package aianalysis
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Class says what kind of failure an attempt met; it decides over the retry.
+type Class string
+
+// The classes. CircuitOpen is reserved for the circuit breaker.
+const (
+	ClassTimeout         Class = "Timeout"
+	ClassNetwork         Class = "Network"
+	ClassPermanent       Class = "Permanent"
+	ClassAuthentication  Class = "Authentication"
+	ClassAuthorization   Class = "Authorization"
+	ClassConfiguration   Class = "Configuration"
+	ClassRateLimit       Class = "RateLimit"
+	ClassTransient       Class = "Transient"
+	ClassInvalidResponse Class = "InvalidResponse"
+	ClassCircuitOpen     Class = "CircuitOpen"
+	ClassInterrupted     Class = "Interrupted"
+	ClassCancelled       Class = "Cancelled"
+)
+
+// Retryable reports whether another attempt may end better.
+func (c Class) Retryable() bool {
+	switch c {
+	case ClassTimeout, ClassNetwork, ClassRateLimit, ClassTransient, ClassInvalidResponse, ClassCircuitOpen, ClassInterrupted:
+		return true
+	default:
+		return false
+	}
+}
+
+// minRateLimitWait is the least wait after a 429, whatever the server says.
+const minRateLimitWait = 2 * time.Second
+
+// ClassOfStatus classifies an HTTP status other than 200. Alert means that a person should look: it will not mend itself.
+func ClassOfStatus(status int) (class Class, alert bool) {
+	switch status {
+	case http.StatusUnauthorized:
+		return ClassAuthentication, true
+	case http.StatusForbidden:
+		return ClassAuthorization, true
+	case http.StatusNotFound:
+		return ClassConfiguration, true
+	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge,
+		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		return ClassPermanent, true
+	case http.StatusTooManyRequests:
+		return ClassRateLimit, false
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return ClassTransient, false
+	default:
+		return ClassTransient, true
+	}
+}
+
+// CallError is a failed attempt. Text is fit for a status message: at most 512 characters, no bodies.
+type CallError struct {
+	Class      Class
+	Alert      bool
+	RetryAfter time.Duration // least wait asked for by the server; 0: none
+	Text       string
+	Err        error // cause, may be nil
+}
+
+func (e *CallError) Error() string { return e.Text }
+
+func (e *CallError) Unwrap() error { return e.Err }
+
+func interrupted(attempt int32) *CallError {
+	return &CallError{Class: ClassInterrupted, Text: fmt.Sprintf("attempt %d was interrupted by a controller restart", attempt)}
+}

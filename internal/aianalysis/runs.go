@@ -1,0 +1,124 @@
+package aianalysis
+
+import (
+	"context"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubernaut-ai/kubernaut/api/v1alpha1"
+)
+
+// runs is what this process alone knows of the CRs it works on. It is lost with the process, and the state machine expects that.
+type runs struct {
+	mu  sync.Mutex
+	all map[types.UID]*run
+}
+
+type run struct {
+	written string // resource version of the last write; a cache that shows another is perhaps stale
+	claimed int32  // attempt that this process claimed
+	called  int32  // attempt whose call this process has begun
+	kept    *plan  // computed, not yet stored
+	ended   []entry
+	deleted bool
+	cancel  context.CancelFunc // of the call in flight
+}
+
+// with runs fn with the run of one CR, under the lock.
+func (r *runs) with(uid types.UID, fn func(*run)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.all == nil {
+		r.all = map[types.UID]*run{}
+	}
+	if r.all[uid] == nil {
+		r.all[uid] = &run{}
+	}
+	fn(r.all[uid])
+}
+
+func (r *runs) forget(uid types.UID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.all, uid)
+}
+
+// lastWritten returns the resource version of this process's last write, or "".
+func (r *runs) lastWritten(uid types.UID) (version string) {
+	r.with(uid, func(x *run) { version = x.written })
+	return version
+}
+
+// stored notes a successful write.
+func (r *runs) stored(cr *v1alpha1.AIAnalysis) {
+	r.with(cr.UID, func(x *run) { x.written = cr.ResourceVersion })
+}
+
+// claim notes that this process owns an attempt.
+func (r *runs) claim(uid types.UID, attempt int32) {
+	r.with(uid, func(x *run) { x.claimed = attempt })
+}
+
+// begin notes that the call of an attempt starts. It reports false if this process does not own the attempt, or has begun that call
+// before: then its result is lost and it must not be sent again.
+func (r *runs) begin(uid types.UID, attempt int32) (ok bool) {
+	r.with(uid, func(x *run) {
+		ok = x.claimed == attempt && x.called < attempt
+		if ok {
+			x.called = attempt
+		}
+	})
+	return ok
+}
+
+// calling registers the cancel function of the call in flight; nil takes it away. A CR already deleted is cancelled at once.
+func (r *runs) calling(uid types.UID, cancel context.CancelFunc) {
+	r.with(uid, func(x *run) {
+		x.cancel = cancel
+		if x.deleted && cancel != nil {
+			cancel()
+		}
+	})
+}
+
+// cancelCall ends the call of a deleted CR.
+func (r *runs) cancelCall(uid types.UID) {
+	r.with(uid, func(x *run) {
+		x.deleted = true
+		if x.cancel != nil {
+			x.cancel()
+		}
+	})
+}
+
+// callEnded remembers the audit entry of a finished call until a write has taken it.
+func (r *runs) callEnded(uid types.UID, e entry) {
+	r.with(uid, func(x *run) { x.ended = append(x.ended, e) })
+}
+
+func (r *runs) unrecorded(uid types.UID) (entries []entry) {
+	r.with(uid, func(x *run) { entries = x.ended })
+	return entries
+}
+
+// keep holds a plan until it is stored.
+func (r *runs) keep(uid types.UID, p *plan) { r.with(uid, func(x *run) { x.kept = p }) }
+
+// done drops the plan and what it recorded.
+func (r *runs) done(uid types.UID) { r.with(uid, func(x *run) { x.kept, x.ended = nil, nil }) }
+
+// resume returns the kept plan of a CR if it was computed on exactly the state that the CR is in.
+func (r *runs) resume(cr *v1alpha1.AIAnalysis) (p *plan) {
+	r.with(cr.UID, func(x *run) {
+		if x.kept != nil && samePlace(&x.kept.from, &cr.Status) {
+			p = x.kept
+		}
+	})
+	return p
+}
+
+// samePlace compares what identifies a place in the state machine. Nobody but this controller writes the rest of a status.
+func samePlace(a, b *v1alpha1.AIAnalysisStatus) bool {
+	return a.Phase == b.Phase && a.InvestigationAttempt == b.InvestigationAttempt && a.ConsecutiveFailures == b.ConsecutiveFailures
+}

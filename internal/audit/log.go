@@ -1,0 +1,179 @@
+package audit
+
+import (
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubernaut-ai/kubernaut/internal/aianalysis"
+)
+
+// Config bounds the buffer and the batches.
+type Config struct {
+	BufferSize    int
+	BatchSize     int
+	FlushInterval time.Duration
+}
+
+// Log is an aianalysis.AuditLog in memory, with a sender that empties it; see Run. What it holds is lost with the process and is
+// derived again from the objects' status by the next one.
+type Log struct {
+	config  Config
+	client  *Client
+	metrics *Metrics
+	logger  logr.Logger
+	wake    func(types.NamespacedName)
+	now     func() time.Time
+
+	more chan struct{} // something was submitted
+	kick chan struct{} // Data Storage is back: do not wait any longer
+
+	mu     sync.Mutex
+	queue  []*item
+	parked []*item // not before their time
+	tracks map[types.UID]*track
+	wrote  bool // an id mismatch was already logged
+}
+
+// item is one event on its way.
+type item struct {
+	id      string
+	uid     types.UID
+	at      time.Time // of the event
+	body    []byte
+	queued  time.Time
+	notTill time.Time
+}
+
+// track is what is known of the events of one CR.
+type track struct {
+	owner    types.NamespacedName
+	known    map[string]bool // id: stored
+	rejected []string
+	detail   string
+	failing  bool
+	ended    bool // the last event of the analysis is among them
+}
+
+// New makes a log. wake is called, without locks held, when there is news of a CR whose analysis has ended.
+func New(config Config, client *Client, metrics *Metrics, logger logr.Logger, wake func(types.NamespacedName)) *Log {
+	metrics.fill(0, config.BufferSize)
+	return &Log{
+		config: config, client: client, metrics: metrics, logger: logger, wake: wake, now: time.Now,
+		more: make(chan struct{}, 1), kick: make(chan struct{}, 1), tracks: map[types.UID]*track{},
+	}
+}
+
+// Submit implements aianalysis.AuditLog.
+func (l *Log) Submit(owner types.NamespacedName, events []aianalysis.AuditEvent) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range events {
+		t := l.tracks[e.UID]
+		if t == nil {
+			t = &track{owner: owner, known: map[string]bool{}}
+			l.tracks[e.UID] = t
+		}
+		t.ended = t.ended || e.Type == aianalysis.EventCompleted
+		if _, known := t.known[e.ID]; known {
+			continue
+		}
+		if len(l.queue)+len(l.parked) >= l.config.BufferSize {
+			l.metrics.Deferred.Inc()
+			continue
+		}
+		body, err := encode(e)
+		if err != nil {
+			l.logger.Error(err, "audit event cannot be encoded", "eventId", e.ID)
+			continue
+		}
+		t.known[e.ID] = false
+		l.queue = append(l.queue, &item{id: e.ID, uid: e.UID, at: e.At, body: body, queued: l.now()})
+		l.metrics.Buffered.Inc()
+	}
+	l.measure()
+	signal(l.more)
+}
+
+// Delivery implements aianalysis.AuditLog.
+func (l *Log) Delivery(uid types.UID) aianalysis.Delivery {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tracks[uid]
+	if t == nil {
+		return aianalysis.Delivery{}
+	}
+	result := aianalysis.Delivery{Rejected: append([]string(nil), t.rejected...), Detail: t.detail, Failing: t.failing}
+	for _, stored := range t.known {
+		if stored {
+			result.Stored++
+		}
+	}
+	return result
+}
+
+// Abandon implements aianalysis.AuditLog.
+func (l *Log) Abandon(uid types.UID, events []aianalysis.AuditEvent) (lost []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tracks[uid]
+	rejected := map[string]bool{}
+	if t != nil {
+		for _, id := range t.rejected {
+			rejected[id] = true
+		}
+	}
+	gone := map[string]bool{}
+	for _, e := range events {
+		if t == nil || !t.known[e.ID] {
+			lost = append(lost, e.ID)
+			gone[e.ID] = true
+			if !rejected[e.ID] {
+				l.metrics.Dropped.Inc()
+			}
+		}
+	}
+	l.queue, l.parked = without(l.queue, gone), without(l.parked, gone)
+	delete(l.tracks, uid)
+	l.measure()
+	return lost
+}
+
+// Forget implements aianalysis.AuditLog. Events still in the buffer are sent all the same.
+func (l *Log) Forget(uid types.UID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.tracks, uid)
+}
+
+// Left is the number of events not yet stored.
+func (l *Log) Left() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queue) + len(l.parked)
+}
+
+// Kick ends a wait after an outage: Data Storage answers again.
+func (l *Log) Kick() { signal(l.kick) }
+
+// measure needs the lock.
+func (l *Log) measure() { l.metrics.fill(len(l.queue)+len(l.parked), l.config.BufferSize) }
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func without(items []*item, gone map[string]bool) []*item {
+	kept := items[:0]
+	for _, i := range items {
+		if !gone[i.id] {
+			kept = append(kept, i)
+		}
+	}
+	return kept
+}
