@@ -1,0 +1,112 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kubernaut-ai/kubernaut/pkg/engine"
+	"github.com/kubernaut-ai/kubernaut/pkg/image"
+	"github.com/kubernaut-ai/kubernaut/pkg/report"
+	"github.com/kubernaut-ai/kubernaut/pkg/stage"
+)
+
+// Plan reads the inputs of every image of the catalog.
+func (p *Platform) Plan(ctx context.Context, h *stage.Handle) error {
+	all := make([]image.Inputs, len(p.Catalog))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, img := range p.Catalog {
+		group.Go(func() (err error) {
+			all[i], err = p.Source.Inputs(ctx, img)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inputs = map[string]image.Inputs{}
+	files := 0
+	for i, img := range p.Catalog {
+		p.inputs[img.Name] = all[i]
+		for key := range all[i] {
+			if strings.HasPrefix(key, "file:") {
+				files++
+			}
+		}
+		fmt.Fprintf(h.Log(), "%s: %d inputs, source digest %.12s\n", img.Name, len(all[i]), all[i].Digest())
+	}
+	h.Note("%d images, %d files read", len(all), files)
+	return nil
+}
+
+// Decide plans one image against the store; Plan and Base must be done.
+func (p *Platform) Decide(ctx context.Context, name string) (image.Plan, error) {
+	img, err := p.image(name)
+	if err != nil {
+		return image.Plan{}, err
+	}
+	p.mu.Lock()
+	inputs, base := p.inputs[name], p.bases[img.Base]
+	p.mu.Unlock()
+	if base == "" {
+		return image.Plan{}, fmt.Errorf("no base image for %s of image %s", img.Base, name)
+	}
+	plan, err := p.Planner.Plan(ctx, img, inputs, base)
+	if err != nil {
+		return image.Plan{}, err
+	}
+	p.mu.Lock()
+	if p.plans == nil {
+		p.plans = map[string]image.Plan{}
+	}
+	p.plans[name] = plan
+	p.mu.Unlock()
+	p.reference(map[string]string{img.Repository(): plan.Ref})
+	return plan, nil
+}
+
+// Build builds one image, or says why it need not.
+func (p *Platform) Build(ctx context.Context, h *stage.Handle, name string) error {
+	plan, err := p.Decide(ctx, name)
+	if err != nil {
+		return err
+	}
+	row := report.Image{Name: name, Reference: plan.Ref, InputDigest: plan.Digest, Reason: plan.Reason, Attempts: []report.Attempt{}}
+	if plan.Reuse {
+		row.Decision, row.Cache, row.ImageID, row.SizeBytes = "reuse", "reused", plan.ID, plan.Size
+		p.addImage(row)
+		h.Skip("reuse: %s", plan.Reason)
+		return nil
+	}
+	if p.NoBuild {
+		return &MissingImageError{Image: name, Reason: plan.Reason}
+	}
+	row.Decision, row.Cache = "build", "warm"
+	if plan.Reason == "first build" {
+		row.Cache = "cold"
+	}
+	h.Note("%s", plan.Reason)
+	result, err := p.Builder.Build(ctx, plan)
+	row.ImageID, row.SizeBytes, row.PeakBytes, row.Seconds = result.ID, result.SizeBytes, result.PeakBytes, result.Wall.Seconds()
+	attempt := report.Attempt{Result: "built"}
+	if err != nil {
+		attempt = report.Attempt{Result: "failed", Fault: string(engine.Classify(err))}
+	}
+	row.Attempts = append(row.Attempts, attempt)
+	p.addImage(row)
+	if err != nil {
+		return err
+	}
+	h.Note("%s; %.1f MB", plan.Reason, float64(result.SizeBytes)/1e6)
+	return nil
+}
+
+func (p *Platform) addImage(row report.Image) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.images = append(p.images, row)
+}
