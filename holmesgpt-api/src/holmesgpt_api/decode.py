@@ -109,7 +109,7 @@ def _text(kind: str, ctx: dict[str, Any], value: Any) -> str:
     if kind == "too_long":
         return f"must have at most {ctx['max_length']} entries"
     if kind == "literal_error":
-        return f"must be one of: {ctx['expected']}"
+        return "must be one of: " + str(ctx["expected"]).replace("'", "").replace(" or ", ", ")
     return _bound_text(ctx, value) if {"ge", "le", "max_length"} & ctx.keys() else "is not valid"
 
 

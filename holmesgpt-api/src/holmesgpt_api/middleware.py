@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -82,6 +83,8 @@ class RequestMiddleware:
             if begun:
                 raise
             await self.respond(error, scope, receive, send)
+        except ClientDisconnect:
+            return
         except Exception:
             logger.exception("request failed")
             if begun:
