@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -128,11 +129,15 @@ func checkNoControl(s string) string {
 }
 
 // Quote makes a value from a request fit for a message: cut to 64 characters, control characters escaped.
-func Quote(s string) string {
+func Quote(s string) string { return `"` + Cut(s) + `"` }
+
+// Cut is Quote without the quotes.
+func Cut(s string) string {
 	if r := []rune(s); len(r) > 64 {
 		s = string(r[:64]) + "..."
 	}
-	return fmt.Sprintf("%q", s)
+	quoted := strconv.Quote(s)
+	return quoted[1 : len(quoted)-1]
 }
 
 // Complete fixes what follows from the rest.

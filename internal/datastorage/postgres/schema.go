@@ -77,6 +77,6 @@ func standing(ctx context.Context, q *db.Queries) (Standing, error) {
 
 // EnsurePartitions makes the missing partitions up to the given months ahead and tells how many it made.
 func (s *Store) EnsurePartitions(ctx context.Context, monthsAhead int) (int, error) {
-	made, err := db.New(s.probe).EnsurePartitions(ctx, int32(monthsAhead))
+	made, err := db.New(s.write).EnsurePartitions(ctx, int32(monthsAhead))
 	return int(made), err
 }

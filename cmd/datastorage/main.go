@@ -1,0 +1,88 @@
+// Command datastorage is kubernaut's Data Storage service: serve it, migrate its database, seed its catalog.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// version and revision are set by the linker.
+var version, revision = "dev", "unknown"
+
+const usage = `usage: datastorage COMMAND [flags]
+
+  serve                     answer requests until SIGTERM
+  migrate                   bring the database up to date   [--wait 60s] [--create-app-role]
+  seed FILE                 add workflows to the catalog    [--wait 60s]
+  version                   what this program is
+
+serve, migrate and seed need --config FILE or CONFIG_PATH.
+`
+
+// usageError is a mistake of whoever started the program: exit code 2.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// program is what a command sees of the outside.
+type program struct {
+	args    []string
+	environ []string
+	stdout  io.Writer
+	stderr  io.Writer
+}
+
+func main() {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(1) // asked twice: at once
+	}()
+	err := program{os.Args[1:], os.Environ(), os.Stdout, os.Stderr}.run(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "datastorage:", err)
+	}
+	os.Exit(exitCode(err))
+}
+
+func exitCode(err error) int {
+	var mistake usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &mistake):
+		return 2
+	}
+	return 1
+}
+
+func (p program) run(ctx context.Context) error {
+	if len(p.args) == 0 {
+		return usageError{errors.New(usage)}
+	}
+	command := p.args[0]
+	p.args = p.args[1:]
+	switch command {
+	case "serve":
+		return p.serve(ctx)
+	case "migrate":
+		return p.migrate(ctx)
+	case "seed":
+		return p.seed(ctx)
+	case "version":
+		return p.version()
+	case "help", "-h", "--help":
+		_, err := fmt.Fprint(p.stdout, usage)
+		return err
+	}
+	return usageError{fmt.Errorf("unknown command %q\n\n%s", command, usage)}
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage/dlq"
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage/httpapi"
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage/postgres"
+)
+
+// flags makes the flag set of a command with its --config.
+func (p program) flags(command string) (*flag.FlagSet, *string) {
+	set := flag.NewFlagSet(command, flag.ContinueOnError)
+	set.SetOutput(p.stderr)
+	return set, set.String("config", "", "configuration file (or CONFIG_PATH)")
+}
+
+// parse reads flags that may stand before and after the arguments, and demands this many arguments.
+func (p program) parse(set *flag.FlagSet, arguments int) ([]string, error) {
+	var found []string
+	for rest := p.args; ; {
+		if err := set.Parse(rest); err != nil {
+			return nil, usageError{err}
+		}
+		if rest = set.Args(); len(rest) == 0 {
+			break
+		}
+		found, rest = append(found, rest[0]), rest[1:]
+	}
+	if len(found) != arguments {
+		return nil, usageError{fmt.Errorf("%s: %d arguments instead of %d\n\n%s", set.Name(), len(found), arguments, usage)}
+	}
+	return found, nil
+}
+
+// config reads the configuration and the logger that it describes. Every mistake is of exit code 2.
+func (p program) config(path string) (datastorage.Config, *slog.Logger, error) {
+	if path == "" {
+		for _, variable := range p.environ {
+			if value, found := strings.CutPrefix(variable, "CONFIG_PATH="); found {
+				path = value
+			}
+		}
+	}
+	if path == "" {
+		return datastorage.Config{}, nil, usageError{errors.New("--config or CONFIG_PATH is required")}
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return datastorage.Config{}, nil, usageError{fmt.Errorf("reading the configuration: %w", err)}
+	}
+	c, err := datastorage.ReadConfig(file, p.environ)
+	if err != nil {
+		return c, nil, usageError{fmt.Errorf("configuration %q:\n%w", path, err)}
+	}
+	return c, logger(c, p.stderr), nil
+}
+
+func logger(c datastorage.Config, to io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel()}
+	var handler slog.Handler = slog.NewJSONHandler(to, options)
+	if c.Logging.Format == "console" {
+		handler = slog.NewTextHandler(to, options)
+	}
+	return slog.New(handler).With("service", "datastorage", "version", version)
+}
+
+// target is the database with the credentials of a secret file; a user name in the file wins.
+func target(c datastorage.Config, secrets datastorage.SecretFile) (postgres.Target, error) {
+	credentials := func() (string, string, error) {
+		user, password, err := secrets.Read()
+		if user == "" {
+			user = c.Database.User
+		}
+		return user, password, err
+	}
+	if _, _, err := credentials(); err != nil {
+		return postgres.Target{}, usageError{err}
+	}
+	d := c.Database
+	return postgres.Target{
+		Host: d.Host, Port: d.Port, Name: d.Name, SSLMode: d.SSLMode, SSLRootCert: d.SSLRootCert,
+		Credentials: credentials, ConnectTimeout: d.ConnectTimeout,
+	}, nil
+}
+
+func storeOptions(c datastorage.Config) (postgres.Options, error) {
+	to, err := target(c, c.Database.Secrets)
+	d := c.Database
+	return postgres.Options{
+		Target: to, MaxConns: d.MaxConns, ReadConns: d.ReadConns, MinConns: d.MinConns,
+		ConnMaxLifetime: d.ConnMaxLifetime, ConnMaxIdleTime: d.ConnMaxIdleTime,
+		SingleTimeout: c.Audit.SingleTimeout, BatchTimeout: c.Audit.BatchTimeout,
+		QueryTimeout: c.Query.Timeout, MaxCount: c.Query.MaxCount,
+	}, err
+}
+
+// openQueue is nil without an error if Redis is switched off.
+func openQueue(c datastorage.Config) (*dlq.Queue, error) {
+	r := c.Redis
+	if !r.Enabled {
+		return nil, nil
+	}
+	options := dlq.Options{Addr: r.Addr, DB: r.DB, TLS: r.TLS, CAFile: r.CAFile, Timeout: probeTimeout}
+	if r.Secrets.Path != "" {
+		if _, _, err := r.Secrets.Read(); err != nil {
+			return nil, usageError{err}
+		}
+		options.Credentials = r.Secrets.Read
+	}
+	return dlq.Open(options)
+}
+
+func (p program) version() error {
+	_, err := fmt.Fprintf(p.stdout, "datastorage %s\nrevision %s\ncontract %s\nschema %d\n",
+		version, revision, httpapi.ContractVersion(), postgres.RequiredSchema())
+	return err
+}

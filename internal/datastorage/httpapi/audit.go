@@ -1,0 +1,195 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	api "github.com/kubernaut-ai/kubernaut/api/openapi/datastorage"
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
+)
+
+// CreateAuditEvent stores one event.
+func (h *handler) CreateAuditEvent(ctx context.Context, req *api.AuditEventRequest) (api.CreateAuditEventRes, error) {
+	event := eventOf(req)
+	infoOf(ctx).correlationID = event.CorrelationID
+	if err := event.Check(h.Window, h.now()).Err(); err != nil {
+		return nil, err
+	}
+	stored, err := h.insert(ctx, tableEvents, []datastorage.Event{event})
+	var parents datastorage.UnknownParents
+	if errors.As(err, &parents) {
+		err = datastorage.FieldErrors{{Field: "parent_event_id", Text: datastorage.TextUnknownParent}}.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &api.AuditEventResponse{
+		EventID: stored[0].ID, EventTimestamp: stored[0].Time, Message: "Audit event created successfully",
+	}, nil
+}
+
+// CreateAuditEventsBatch stores all events or none.
+func (h *handler) CreateAuditEventsBatch(ctx context.Context, req []api.AuditEventRequest) (api.CreateAuditEventsBatchRes, error) {
+	infoOf(ctx).events = len(req)
+	events, now := make([]datastorage.Event, len(req)), h.now()
+	faults := map[int]datastorage.FieldErrors{}
+	for i := range req {
+		events[i] = eventOf(&req[i])
+		if errs := events[i].Check(h.Window, now); len(errs) > 0 {
+			faults[i] = errs
+		}
+	}
+	if err := datastorage.BatchError(faults, len(events)); err != nil {
+		return nil, err
+	}
+	stored, err := h.insert(ctx, tableBatch, events)
+	var parents datastorage.UnknownParents
+	if errors.As(err, &parents) {
+		for _, i := range parents {
+			faults[i] = datastorage.FieldErrors{{Field: "parent_event_id", Text: datastorage.TextUnknownParent}}
+		}
+		err = datastorage.BatchError(faults, len(events))
+	}
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]uuid.UUID, len(stored))
+	for i := range stored {
+		ids[i] = stored[i].ID
+	}
+	return &api.BatchAuditEventResponse{
+		EventIds: ids, Message: fmt.Sprintf("%d audit events created successfully", len(ids)),
+	}, nil
+}
+
+// insert completes the events, stores them and counts them.
+func (h *handler) insert(ctx context.Context, table string, events []datastorage.Event) ([]datastorage.Stored, error) {
+	if err := h.usable(); err != nil {
+		return nil, err
+	}
+	requestID := infoOf(ctx).id
+	for i := range events {
+		events[i].RequestID = requestID
+		events[i] = events[i].Complete(newID)
+	}
+	stored, err := h.Events.InsertEvents(ctx, events)
+	h.Metrics.wrote(table, err)
+	h.Metrics.events(events, stored, err)
+	for _, s := range stored {
+		if s.Different {
+			h.Log.Warn("an event id came again with other content; the first content stays",
+				"request_id", requestID, "event_id", s.ID)
+		}
+	}
+	return stored, err
+}
+
+// QueryAuditEvents returns one page, newest first.
+func (h *handler) QueryAuditEvents(ctx context.Context, p api.QueryAuditEventsParams) (api.QueryAuditEventsRes, error) {
+	filter, err := h.filterOf(p)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.usable(); err != nil {
+		return nil, err
+	}
+	page := datastorage.Page{Limit: p.Limit.Or(50), Offset: p.Offset.Or(0), WithTotal: p.IncludeTotal.Or(true)}
+	found, err := h.Events.QueryEvents(ctx, filter, page)
+	h.Metrics.queried("filter", err)
+	if err != nil {
+		return nil, err
+	}
+	answer := &api.AuditEventsQueryResponse{
+		Data:       make([]api.AuditEvent, len(found.Events)),
+		Pagination: api.Pagination{Limit: page.Limit, Offset: page.Offset, HasMore: found.HasMore},
+	}
+	for i, e := range found.Events {
+		answer.Data[i] = auditEvent(e)
+	}
+	if page.WithTotal {
+		answer.Pagination.Total = api.NewOptInt(found.Total)
+	}
+	if found.TotalIsLowerBound {
+		answer.Pagination.TotalIsLowerBound = api.NewOptBool(true)
+	}
+	return answer, nil
+}
+
+func (h *handler) filterOf(p api.QueryAuditEventsParams) (datastorage.EventFilter, error) {
+	filter := datastorage.EventFilter{
+		Type: pointer(p.EventType.Get()), Category: pointer(p.EventCategory.Get()), Severity: pointer(p.Severity.Get()),
+		CorrelationID: pointer(p.CorrelationID.Get()),
+	}
+	if outcome, set := p.EventOutcome.Get(); set {
+		filter.Outcome = pointer(string(outcome), true)
+	}
+	now := h.now()
+	if since, set := p.Since.Get(); set {
+		filter.Since = pointer(datastorage.ParseMoment(since, now))
+	}
+	if until, set := p.Until.Get(); set {
+		filter.Until = pointer(datastorage.ParseMoment(until, now))
+	}
+	if filter.Since != nil && filter.Until != nil && filter.Since.After(*filter.Until) {
+		return filter, datastorage.FieldErrors{{Field: "since", Text: "must not be after until"}}.Err()
+	}
+	return filter, nil
+}
+
+// pointer is nil for what is not set.
+func pointer[T any](value T, set bool) *T {
+	if !set {
+		return nil
+	}
+	return &value
+}
+
+func eventOf(req *api.AuditEventRequest) datastorage.Event {
+	e := datastorage.Event{
+		Version: req.Version, Type: req.EventType, Time: req.EventTimestamp, Category: string(req.EventCategory),
+		Action: req.EventAction, Outcome: string(req.EventOutcome), ActorType: req.ActorType.Or(""),
+		ActorID: req.ActorID.Or(""), ResourceType: req.ResourceType.Or(""), ResourceID: req.ResourceID.Or(""),
+		CorrelationID: req.CorrelationID, Namespace: req.Namespace.Or(""), ClusterName: req.ClusterName.Or(""),
+		Severity: req.Severity.Or(""), Data: []byte(req.EventData),
+	}
+	e.ID.UUID, e.ID.Valid = req.EventID.Get()
+	e.Parent.UUID, e.Parent.Valid = req.ParentEventID.Get()
+	if ms, set := req.DurationMs.Get(); set {
+		e.DurationMS = pointer(int32(ms), true) // the contract bounds it
+	}
+	return e
+}
+
+func auditEvent(e datastorage.Event) api.AuditEvent {
+	answer := api.AuditEvent{
+		EventID: e.ID.UUID, EventDate: api.NewOptNilDate(e.Day()), Version: e.Version, EventType: e.Type, EventTimestamp: e.Time,
+		EventCategory: api.EventCategory(e.Category), EventAction: e.Action, EventOutcome: api.EventOutcome(e.Outcome),
+		ActorType: optString(e.ActorType), ActorID: optString(e.ActorID), ResourceType: optString(e.ResourceType),
+		ResourceID: optString(e.ResourceID), CorrelationID: e.CorrelationID, EventData: []byte(e.Data),
+		Namespace: optNilString(e.Namespace), ClusterName: optNilString(e.ClusterName), Severity: optNilString(e.Severity),
+	}
+	if e.Parent.Valid {
+		answer.ParentEventID = api.NewOptNilUUID(e.Parent.UUID)
+	}
+	if e.DurationMS != nil {
+		answer.DurationMs = api.NewOptNilInt(int(*e.DurationMS))
+	}
+	return answer
+}
+
+func optString(s string) api.OptString {
+	if s == "" {
+		return api.OptString{}
+	}
+	return api.NewOptString(s)
+}
+
+func optNilString(s string) api.OptNilString {
+	if s == "" {
+		return api.OptNilString{}
+	}
+	return api.NewOptNilString(s)
+}

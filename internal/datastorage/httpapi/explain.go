@@ -1,0 +1,93 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
+)
+
+// bodySchemas are the schemas of the bodies that are one object.
+var bodySchemas = map[string]string{
+	"createWorkflow":  "RemediationWorkflow",
+	"searchWorkflows": "WorkflowSearchRequest",
+}
+
+// explain says everything that is wrong with a body that was refused.
+func (h *handler) explain(operation string, body []byte) error {
+	var err error
+	switch operation {
+	case "createAuditEvent":
+		err = h.explainEvent(body, h.now()).Err()
+	case "createAuditEventsBatch":
+		err = h.explainBatch(body)
+	default:
+		err = checkBody(bodySchemas[operation], body).Err()
+	}
+	if err == nil { // the generated decoder is stricter here than this package
+		err = datastorage.FieldErrors{{Field: "body", Text: "does not keep the contract"}}.Err()
+	}
+	return err
+}
+
+// explainEvent checks contract and meaning together, so that the sender hears of all faults at once.
+func (h *handler) explainEvent(raw []byte, now time.Time) datastorage.FieldErrors {
+	errs := checkBody("AuditEventRequest", raw)
+	if errs.Has("body") {
+		return errs
+	}
+	var lenient struct {
+		ID     json.RawMessage `json:"event_id"`
+		Parent json.RawMessage `json:"parent_event_id"`
+		Time   json.RawMessage `json:"event_timestamp"`
+		Data   json.RawMessage `json:"event_data"`
+	}
+	if json.Unmarshal(raw, &lenient) != nil {
+		return errs
+	}
+	for field, member := range map[string]json.RawMessage{"event_id": lenient.ID, "parent_event_id": lenient.Parent} {
+		var id *uuid.UUID
+		if len(member) > 0 && json.Unmarshal(member, &id) == nil && id != nil {
+			errs.Add(field, datastorage.CheckID(*id))
+		}
+	}
+	var at time.Time
+	if json.Unmarshal(lenient.Time, &at) == nil {
+		errs.Add("event_timestamp", h.Window.CheckTime(at, now))
+	}
+	if len(lenient.Data) > 0 {
+		errs.Add("event_data", datastorage.CheckObject(lenient.Data))
+	}
+	return errs
+}
+
+func (h *handler) explainBatch(body []byte) error {
+	var elements []json.RawMessage
+	if errs := checkJSON(body); len(errs) > 0 {
+		return errs.Err()
+	}
+	if json.Unmarshal(body, &elements) != nil || elements == nil {
+		return datastorage.FieldErrors{{Field: "body", Text: "must be a JSON array"}}.Err()
+	}
+	if len(elements) > datastorage.MaxBatch {
+		return &datastorage.Error{Kind: datastorage.TooLarge, Detail: fmt.Sprintf(
+			"a batch holds at most %d events (got %d)", datastorage.MaxBatch, len(elements))}
+	}
+	if len(elements) == 0 {
+		return datastorage.FieldErrors{{Field: "body", Text: "must not be empty"}}.Err()
+	}
+	now, all := h.now(), map[int]datastorage.FieldErrors{}
+	for i, element := range elements {
+		found := h.explainEvent(element, now)
+		for n := range found {
+			if found[n].Field == "body" {
+				found[n].Field = "" // the element itself
+			}
+		}
+		all[i] = found
+	}
+	return datastorage.BatchError(all, len(elements))
+}
