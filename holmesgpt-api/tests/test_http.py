@@ -144,10 +144,10 @@ def test_request_ids() -> None:
 
 
 def test_a_bug_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    class Secret(Exception):
+    class SecretError(Exception):
         pass
 
-    response = send("POST", INCIDENT_PATH, Model(Secret("hidden text")), json=INCIDENT)
+    response = send("POST", INCIDENT_PATH, Model(SecretError("hidden text")), json=INCIDENT)
     assert response.status_code == 500
     assert response.json()["detail"] == "An unexpected error occurred"
     assert "hidden text" not in response.text + capsys.readouterr().out
