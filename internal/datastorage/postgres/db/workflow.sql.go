@@ -113,10 +113,10 @@ INSERT INTO remediation_workflow_catalog (
 SELECT $1, $2, $3, $4, $5, $6, $7,
     $8, $9, $10, $11, $12,
     $13, $14, $15, $16, $17, true,
-    CASE WHEN $17::text = 'disabled' THEN t.now END, $18,
-    $19, $20, $21, $22,
-    $23, $24, $25,
-    $26, t.now, t.now
+    CASE WHEN $18::boolean THEN t.now END, $19,
+    $20, $21, $22, $23,
+    $24, $25, $26,
+    $27, t.now, t.now
 FROM (SELECT clock_timestamp() AS now) AS t
 RETURNING workflow_id, workflow_name, version, name, description, owner, maintainer, content, content_hash, execution_engine, parameters, container_image, container_digest, labels, l_signal_type, l_severity, l_component, l_environment, l_priority, custom_labels, detected_labels, status, is_latest_version, disabled_at, disabled_by, disabled_reason, previous_version, deprecation_notice, version_notes, change_summary, approved_by, approved_at, expected_success_rate, actual_success_rate, expected_duration_seconds, total_executions, successful_executions, created_at, updated_at, created_by, updated_by, row_version
 `
@@ -139,6 +139,7 @@ type InsertWorkflowParams struct {
 	CustomLabels            []byte
 	DetectedLabels          []byte
 	Status                  string
+	CreatedDisabled         bool
 	PreviousVersion         *string
 	DeprecationNotice       *string
 	VersionNotes            *string
@@ -170,6 +171,7 @@ func (q *Queries) InsertWorkflow(ctx context.Context, arg InsertWorkflowParams) 
 		arg.CustomLabels,
 		arg.DetectedLabels,
 		arg.Status,
+		arg.CreatedDisabled,
 		arg.PreviousVersion,
 		arg.DeprecationNotice,
 		arg.VersionNotes,

@@ -20,7 +20,7 @@ INSERT INTO remediation_workflow_catalog (
 SELECT @workflow_id, @workflow_name, @version, @name, @description, sqlc.narg('owner'), sqlc.narg('maintainer'),
     @content, @content_hash, @execution_engine, sqlc.narg('parameters'), sqlc.narg('container_image'),
     sqlc.narg('container_digest'), @labels, @custom_labels, @detected_labels, @status, true,
-    CASE WHEN @status::text = 'disabled' THEN t.now END, sqlc.narg('previous_version'),
+    CASE WHEN @created_disabled::boolean THEN t.now END, sqlc.narg('previous_version'),
     sqlc.narg('deprecation_notice'), sqlc.narg('version_notes'), sqlc.narg('change_summary'), sqlc.narg('approved_by'),
     sqlc.narg('approved_at'), sqlc.narg('expected_success_rate'), sqlc.narg('expected_duration_seconds'),
     sqlc.narg('created_by'), t.now, t.now
