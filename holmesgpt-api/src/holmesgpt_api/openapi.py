@@ -65,7 +65,7 @@ def _json(text: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tidy(node: Any) -> Any:
-    """Without titles and doc strings, which change with the code, and without null defaults."""
+    """Without titles and doc strings, which change with the code, and without defaults that ogen cannot take."""
     if isinstance(node, list):
         return [_tidy(item) for item in node]
     if not isinstance(node, dict):
@@ -74,7 +74,7 @@ def _tidy(node: Any) -> Any:
     for key, value in node.items():
         if key == "properties":
             tidy[key] = {name: _tidy(schema) for name, schema in value.items()}
-        elif key in ("title", "description") or (key == "default" and value is None):
+        elif key in ("title", "description") or (key == "default" and value in (None, {})):
             continue
         else:
             tidy[key] = _tidy(value)
