@@ -63,7 +63,14 @@ func (r root) key(mirror string) string {
 
 // argv is the mmdebstrap call that writes the root's archive to target.
 func (r root) argv(target, mirror string) []string {
-	args := []string{"mmdebstrap", "--variant=" + r.variant, "--include=" + strings.Join(r.packages, ",")}
+	include := r.packages
+	args := []string{"mmdebstrap", "--variant=" + r.variant}
+	if r.variant == "minbase" {
+		// A root that is merged from the start; else Debian merges it with 47 MB of Perl.
+		include = append([]string{"usr-is-merged"}, include...)
+		args = append(args, "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr")
+	}
+	args = append(args, "--include="+strings.Join(include, ","))
 	for _, path := range append([]string{"/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*"}, r.excludes...) {
 		args = append(args, "--dpkgopt=path-exclude="+path)
 	}

@@ -62,10 +62,11 @@ func (s *Source) ensure(ctx context.Context, r recipe, log io.Writer) (string, e
 	if err := r.make(ctx, r, log); err != nil {
 		return "", fmt.Errorf("making image %s: %w", r.name, err)
 	}
-	if left, err := s.why(ctx, r); err != nil || left != "" {
-		return "", fmt.Errorf("image %s was built and yet %s: %w", r.ref(), left, errors.Join(err))
+	left, err := s.why(ctx, r)
+	if err == nil && left != "" {
+		err = fmt.Errorf("image %s was built and yet %s", r.ref(), left)
 	}
-	return r.ref(), nil
+	return r.ref(), err
 }
 
 // why says what is wrong with the image in the store; empty when nothing is.
@@ -82,15 +83,15 @@ func (s *Source) why(ctx context.Context, r recipe) (string, error) {
 	return "", nil
 }
 
-// workDir is a folder for a build's context, beside the artefacts, so that they
-// can be hard-linked into it. The caller removes it.
+// workDir is an empty folder for a build's context, beside the artefacts, so
+// that they can be hard-linked into it. The caller holds the image's lock, so
+// what is there already was left by a killed run. The caller removes it.
 func (s *Source) workDir(name string) (string, error) {
-	parent := filepath.Join(s.Cache, "packages")
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return "", fmt.Errorf("making the cache folder: %w", err)
+	dir := filepath.Join(s.Cache, "packages", name+"-context")
+	if err := os.RemoveAll(dir); err != nil {
+		return "", fmt.Errorf("clearing an old build context: %w", err)
 	}
-	dir, err := os.MkdirTemp(parent, name+"-context-")
-	if err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("making a build context: %w", err)
 	}
 	return dir, nil

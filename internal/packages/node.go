@@ -29,7 +29,7 @@ func (s *Source) nodeImage(ctx context.Context) (recipe, error) {
 	}
 	base := s.debianImage(nodeRoot())
 	key := keyOf("node", defaults.Image, base.key, s.storeKey(k, tools),
-		file("node.Dockerfile"), file("node/etc/cni/net.d/10-kindnet.conflist"), fmt.Sprint(s.lowersOOM()))
+		file("node.Dockerfile"), file("node/etc/cni/net.d/10-kindnet.conflist"), file("node/usr/local/bin/crictl"), fmt.Sprint(s.lowersOOM()))
 	return recipe{name: "node", key: key, make: func(ctx context.Context, made recipe, log io.Writer) error {
 		return s.makeNode(ctx, made, base, nodePlan{k, tools, s.storeKey(k, tools)}, log)
 	}}, nil
@@ -48,7 +48,7 @@ func (s *Source) modules(k kubernetes) []module {
 }
 
 func (s *Source) storeKey(k kubernetes, tools goTools) string {
-	parts := []string{"store", defaults.Image, importerConfig, proxyRoot().key(s.Mirror)}
+	parts := []string{"store", storeFormat, defaults.Image, importerConfig, proxyRoot().key(s.Mirror)}
 	for _, m := range s.modules(k) {
 		parts = append(parts, m.key(tools))
 	}
@@ -119,7 +119,7 @@ func (s *Source) nodeParts(ctx context.Context, plan nodePlan, log io.Writer) (n
 		return nil
 	})
 	group.Go(func() (err error) {
-		if parts.root, err = s.debianRoot(ctx, nodeRoot(), log); err != nil {
+		if _, err = s.debianRoot(ctx, nodeRoot(), log); err != nil { // the image's ground, wanted later
 			return err
 		}
 		parts.proxy, err = s.debianRoot(ctx, proxyRoot(), log)

@@ -30,7 +30,7 @@ const (
 // only ever written by a program that has pulled the image.
 const (
 	goToolset      = "registry.access.redhat.com/ubi9/go-toolset:1.26"
-	python         = "registry.access.redhat.com/ubi9/python-312:1"
+	python         = "registry.access.redhat.com/ubi9/python-312:9.6"
 	publicPostgres = "docker.io/library/postgres:17.6"
 	publicRedis    = "docker.io/library/redis:7.4.5"
 )

@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ import (
 // nodeParts are the folders and files a node image is put together from.
 type nodeParts struct {
 	kubernetes, containerd, etcd, coredns, pause string // folders of programs
-	root, proxy                                  string // Debian archives
+	proxy                                        string // archive of the tools of kube-proxy
 }
 
 // kubeadmImages are the names that this kubeadm will look for, and the names of
@@ -72,37 +73,36 @@ func (p nodeParts) binaryOf(ref string) (string, error) {
 	return filepath.Join(folder, image), nil
 }
 
-// archive writes the images, one docker archive for all names, to target.
-func (p nodeParts) archive(refs []string, target string) error {
-	images := map[name.Reference]v1.Image{}
-	for _, ref := range refs {
-		binary, err := p.binaryOf(ref)
-		if err != nil {
-			return err
-		}
-		var below []v1.Layer
-		if filepath.Base(binary) == "kube-proxy" {
-			layer, err := proxyLayer(p.proxy)
-			if err != nil {
-				return err
-			}
-			below = append(below, layer)
-		}
-		image, err := binaryImage(filepath.Base(binary), binary, below...)
-		if err != nil {
-			return err
-		}
-		tag, err := name.NewTag(ref)
-		if err != nil {
-			return fmt.Errorf("reading the image name %q: %w", ref, err)
-		}
-		images[tag] = image
+// archive writes one image to target in the form that containerd imports.
+func (p nodeParts) archive(ref, target string) error {
+	binary, err := p.binaryOf(ref)
+	if err != nil {
+		return err
 	}
-	if err := tarball.MultiRefWriteToFile(target, images); err != nil {
-		return fmt.Errorf("writing the images of the node: %w", err)
+	var below []v1.Layer
+	if filepath.Base(binary) == "kube-proxy" {
+		layer, err := proxyLayer(p.proxy)
+		if err != nil {
+			return err
+		}
+		below = append(below, layer)
+	}
+	image, err := binaryImage(filepath.Base(binary), binary, below...)
+	if err != nil {
+		return err
+	}
+	tag, err := name.NewTag(ref)
+	if err != nil {
+		return fmt.Errorf("reading the image name %q: %w", ref, err)
+	}
+	if err := tarball.WriteToFile(target, tag, image); err != nil {
+		return fmt.Errorf("writing the image %s: %w", ref, err)
 	}
 	return nil
 }
+
+// storeFormat is part of the store's key: raise it when layers or the import change.
+const storeFormat = "2"
 
 // storeFolders are what containerd needs to know images that it has not unpacked.
 var storeFolders = []string{"io.containerd.content.v1.content", "io.containerd.metadata.v1.bolt"}
@@ -115,67 +115,65 @@ disabled_plugins = ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime
 // preload makes a containerd store with the images in dir/store. The containerd
 // that was just built for the node does it, on this host, in folders of its own.
 func (s *Source) preload(ctx context.Context, parts nodeParts, refs []string, dir string, log io.Writer) error {
-	for _, old := range []string{"store", "containerd"} {
-		if err := os.RemoveAll(filepath.Join(dir, old)); err != nil {
+	work, store := filepath.Join(dir, "containerd"), filepath.Join(dir, "store")
+	for _, old := range []string{work, store} {
+		if err := os.RemoveAll(old); err != nil {
 			return fmt.Errorf("clearing an unfinished store: %w", err)
 		}
 	}
-	archive := filepath.Join(dir, "images.tar")
-	if err := parts.archive(refs, archive); err != nil {
+	err := s.withContainerd(ctx, parts.containerd, work, log, func(ctx context.Context, ctr []string) error {
+		return s.importAll(ctx, parts, refs, ctr, filepath.Join(dir, "image.tar"), log)
+	})
+	if err != nil {
 		return err
 	}
-	defer os.Remove(archive)
-	work := filepath.Join(dir, "containerd")
-	if err := s.importImages(ctx, parts.containerd, work, archive, log); err != nil {
-		return err
+	if err := os.MkdirAll(store, 0o755); err != nil {
+		return fmt.Errorf("keeping the store: %w", err)
 	}
 	for _, folder := range storeFolders {
-		if err := os.MkdirAll(filepath.Join(dir, "store"), 0o755); err != nil {
-			return fmt.Errorf("keeping the store: %w", err)
-		}
-		if err := os.Rename(filepath.Join(work, folder), filepath.Join(dir, "store", folder)); err != nil {
+		if err := os.Rename(filepath.Join(work, folder), filepath.Join(store, folder)); err != nil {
 			return fmt.Errorf("keeping the store: %w", err)
 		}
 	}
 	return os.RemoveAll(work)
 }
 
-// importImages starts containerd with its data in work, imports the archive and
-// ends it again.
-func (s *Source) importImages(ctx context.Context, programs, work, archive string, log io.Writer) error {
+// withContainerd runs containerd with its data in work while use runs; use gets
+// the start of a ctr call. A containerd that ends early cancels use.
+func (s *Source) withContainerd(ctx context.Context, programs, work string, log io.Writer, use func(context.Context, []string) error) error {
 	// A socket's path has a limit of 108 bytes, which a cache folder may break.
 	state, err := os.MkdirTemp("", "kubernaut-")
 	if err != nil {
 		return fmt.Errorf("making a folder for containerd: %w", err)
 	}
 	defer os.RemoveAll(state)
-	socket := filepath.Join(state, "s")
-	config := filepath.Join(state, "config.toml")
+	socket, config := filepath.Join(state, "s"), filepath.Join(state, "config.toml")
 	if err := os.WriteFile(config, []byte(importerConfig), 0o644); err != nil {
 		return fmt.Errorf("configuring containerd: %w", err)
 	}
 	running, stop := context.WithCancelCause(ctx)
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		_, err := s.Runner.Run(running, command.Cmd{Log: log, Args: []string{
 			filepath.Join(programs, "containerd"), "--config=" + config, "--root=" + work, "--state=" + filepath.Join(state, "run"), "--address=" + socket,
 		}})
 		stop(fmt.Errorf("containerd ended: %w", err))
-		ended <- err
 	}()
-	err = s.runImport(running, filepath.Join(programs, "ctr"), socket, archive, log)
+	err = use(running, []string{filepath.Join(programs, "ctr"), "--address=" + socket})
 	if err != nil && running.Err() != nil {
 		err = context.Cause(running)
 	}
 	stop(errors.New("the import is over"))
-	<-ended // its error is the cancel, or stands in the cause already
+	<-ended
 	return err
 }
 
-// runImport waits until containerd answers and hands it the archive.
-func (s *Source) runImport(ctx context.Context, ctr, socket, archive string, log io.Writer) error {
+// importAll waits until containerd answers and hands it the images one by one:
+// all of them at once would take half a gigabyte of memory.
+func (s *Source) importAll(ctx context.Context, parts nodeParts, refs, ctr []string, archive string, log io.Writer) error {
 	for {
-		_, err := s.Runner.Run(ctx, command.Cmd{Args: []string{ctr, "--address=" + socket, "--connect-timeout=1s", "version"}})
+		_, err := s.Runner.Run(ctx, command.Cmd{Args: append(slices.Clone(ctr), "--connect-timeout=1s", "version")})
 		if err == nil {
 			break
 		}
@@ -185,12 +183,16 @@ func (s *Source) runImport(ctx context.Context, ctr, socket, archive string, log
 		case <-time.After(lockPoll):
 		}
 	}
-	_, err := s.Runner.Run(ctx, command.Cmd{Log: log, Args: []string{
-		ctr, "--address=" + socket, "--namespace=k8s.io", "images", "import",
-		"--all-platforms", "--no-unpack", "--digests", "--label=io.cri-containerd.pinned=pinned", archive,
-	}})
-	if err != nil {
-		return fmt.Errorf("importing the images of the node: %w", err)
+	defer os.Remove(archive)
+	for _, ref := range refs {
+		if err := parts.archive(ref, archive); err != nil {
+			return err
+		}
+		_, err := s.Runner.Run(ctx, command.Cmd{Log: log, Args: append(slices.Clone(ctr), "--namespace=k8s.io", "images", "import",
+			"--all-platforms", "--no-unpack", "--label=io.cri-containerd.pinned=pinned", archive)})
+		if err != nil {
+			return fmt.Errorf("importing %s for the node: %w", ref, err)
+		}
 	}
 	return nil
 }

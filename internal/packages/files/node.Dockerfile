@@ -10,6 +10,7 @@ RUN find /lib/systemd/system/sysinit.target.wants/ -name systemd-tmpfiles-setup.
     && ln -sf /lib/systemd/systemd /sbin/init \
     && systemctl enable kubelet.service containerd.service undo-mount-hacks.service \
     && systemctl mask systemd-binfmt.service \
+    && chmod 0755 /usr/local/bin/crictl \
     && mkdir -p /etc/kubernetes/manifests /opt/cni/bin \
     && for plugin in host-local loopback ptp portmap; do cp /usr/lib/cni/$plugin /opt/cni/bin/; done \
     && ctr oci spec \
