@@ -57,7 +57,17 @@ func untilOnce(ctx context.Context, endpoint dynamic.ResourceInterface, name str
 		return false, fmt.Errorf("watching %q: %w", name, err)
 	}
 	defer changes.Stop()
-	for event := range changes.ResultChan() {
+	for {
+		var event watch.Event
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case next, open := <-changes.ResultChan():
+			if !open {
+				return false, nil
+			}
+			event = next
+		}
 		if event.Type == watch.Error {
 			if err := apierrors.FromObject(event.Object); !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
 				return false, fmt.Errorf("watching %q: %w", name, err)
@@ -75,7 +85,6 @@ func untilOnce(ctx context.Context, endpoint dynamic.ResourceInterface, name str
 			return finished, err
 		}
 	}
-	return false, nil
 }
 
 type condition struct{ status, reason, message string }
