@@ -120,13 +120,13 @@ func TestFailedCreationIsTriedOnceMoreAndCleanedUp(t *testing.T) {
 	}{"once": {1, false}, "always": {9, true}} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			real, calls := b.create, 0
+			good, calls := b.create, 0
 			b.create = func(a creation) error {
 				if calls++; calls <= c.failures {
 					b.host.add(a.Name, "aaa", time.Now())
 					return errors.New("kubeadm failed")
 				}
-				return real(a)
+				return good(a)
 			}
 			_, report, err := b.Ensure(t.Context(), b.config, io.Discard)
 			if (err != nil) != c.fails || calls != 2 {

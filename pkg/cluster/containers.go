@@ -68,6 +68,26 @@ func parseContainers(out []byte) ([]container, error) {
 	return all, nil
 }
 
+// removeContainers kills and removes the containers of a cluster. Nobody waits
+// for a node to shut down in order: podman would for 10 s, docker never does.
+func (c *Clusters) removeContainers(ctx context.Context, name string) error {
+	found, err := c.containers(ctx, name)
+	if err != nil {
+		return err
+	}
+	args := []string{"rm", "--force", "--volumes"}
+	if c.engine.Name == engine.Podman {
+		args = append(args, "--time=0")
+	}
+	var failed []error
+	for _, n := range found {
+		if _, err := c.engine.Do(ctx, append(args, n.ID)...); err != nil {
+			failed = append(failed, fmt.Errorf("removing container %s: %w", n.Name, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
 // volumes are the named ones of the cluster's nodes. Only kind's podman
 // provider makes such, with the node's name as the key of a label; docker's
 // are anonymous and go with the container.

@@ -69,7 +69,7 @@ func (c *Clusters) run(ctx context.Context, a creation) error {
 	again := time.NewTicker(removeEvery)
 	defer again.Stop()
 	for {
-		err := c.engine.RemoveContainers(clean, clusterLabel+"="+a.Name) // one that goes by itself is an error, too: tried again
+		err := c.removeContainers(clean, a.Name) // one that goes by itself is an error, too: tried again
 		select {
 		case <-done:
 			return context.Cause(ctx)

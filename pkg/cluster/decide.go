@@ -72,8 +72,8 @@ func (c *Clusters) plan(ctx context.Context, cfg Config) (plan, error) {
 }
 
 func (c *Clusters) check(cfg Config) error {
-	if cfg.Name == "" || strings.ContainsAny(cfg.Name, "/\\ ") || cfg.Kubeconfig == "" || c.owner.RunID == "" {
-		return fmt.Errorf("a cluster needs a plain name, a kubeconfig file and a run id: got %q, %q, %q", cfg.Name, cfg.Kubeconfig, c.owner.RunID)
+	if cfg.Name == "" || strings.ContainsAny(cfg.Name, "/\\ ") || cfg.NodeImage == "" || cfg.Kubeconfig == "" || c.owner.RunID == "" {
+		return fmt.Errorf("a cluster needs a plain name, a node image, a kubeconfig file and a run id: got %q, %q, %q, %q", cfg.Name, cfg.NodeImage, cfg.Kubeconfig, c.owner.RunID)
 	}
 	if len(c.engine.Global) > 0 {
 		return fmt.Errorf("kind calls %s itself and cannot be given its options %v", c.engine.Name, c.engine.Global)

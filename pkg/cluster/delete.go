@@ -43,7 +43,7 @@ func (c *Clusters) wipe(ctx context.Context, name, kubeconfig string) error {
 	var left []string
 	for range 3 {
 		failed = errors.Join(
-			c.engine.RemoveContainers(ctx, clusterLabel+"="+name),
+			c.removeContainers(ctx, name),
 			c.removeVolumes(ctx, name),
 			removeKubeconfig(kubeconfig, name),
 		)

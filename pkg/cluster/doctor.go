@@ -57,18 +57,15 @@ func (c *Clusters) portCheck(name string, kind []byte, mode PortMode, infos []In
 
 // ports tells whether the host ports of the table are free, given who holds which.
 func ports(table []Port, taken map[int32]string, mode PortMode) engine.Finding {
-	var want, busy []string
+	var want []string
 	for _, port := range table {
 		want = append(want, strconv.Itoa(int(port.Host)))
-		if who, is := taken[port.Host]; is {
-			busy = append(busy, fmt.Sprintf("%d is held by %s", port.Host, who))
-		}
 	}
 	f := engine.Finding{Check: "ports", Level: engine.OK, Measured: strings.Join(want, ", ") + " are free", Need: "these ports of 127.0.0.1"}
-	if len(busy) == 0 {
+	if len(taken) == 0 {
 		return f
 	}
-	f.Measured = strings.Join(busy, ", ")
+	f.Measured = held(taken)
 	switch mode {
 	case Fixed:
 		f.Level, f.Mend = engine.Stop, "end the holder, or KUBERNAUT_PORTS=auto"

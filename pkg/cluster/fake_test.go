@@ -217,7 +217,7 @@ func api(name string) *fake.FakeDynamicClient {
 	return fake.NewSimpleDynamicClient(runtime.NewScheme(),
 		object("v1", "Node", "", name+"-control-plane", map[string]any{
 			"conditions": conditions("Ready"),
-			"nodeInfo":   map[string]any{"operatingSystem": "linux", "architecture": "amd64", "kubeletVersion": "v1.37.2"},
+			"nodeInfo":   map[string]any{"operatingSystem": "linux", "architecture": "amd64", "kubeletVersion": "v1.37.2", "runningInUserNamespace": false},
 		}),
 		object("v1", "ServiceAccount", "default", "default", nil),
 		object("apps/v1", "Deployment", "kube-system", "coredns", map[string]any{"conditions": conditions("Available")}),

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -28,9 +29,7 @@ func holder(port int32) string {
 	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is good
 	for _, link := range links {
 		if target, err := os.Readlink(link); err == nil && target == "socket:["+inode+"]" {
-			pid := strings.Split(link, "/")[2]
-			name, _ := os.ReadFile("/proc/" + pid + "/comm") // it may just have ended
-			return fmt.Sprintf("%s (process %s)", strings.TrimSpace(string(name)), pid)
+			return program(strings.Split(link, "/")[2])
 		}
 	}
 	return unknown
@@ -50,4 +49,18 @@ func listener(table string, port int32) string {
 		}
 	}
 	return ""
+}
+
+// program names a process; podman's conmon by the container that it watches.
+func program(pid string) string {
+	comm, _ := os.ReadFile("/proc/" + pid + "/comm") // it may just have ended
+	name := strings.TrimSpace(string(comm))
+	if name == "conmon" {
+		line, _ := os.ReadFile("/proc/" + pid + "/cmdline") // the same
+		args := strings.Split(string(line), "\x00")
+		if i := slices.Index(args, "-n"); i >= 0 && i+1 < len(args) {
+			name = "container " + args[i+1] + ", " + name
+		}
+	}
+	return fmt.Sprintf("%s (process %s)", name, pid)
 }

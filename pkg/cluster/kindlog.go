@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"unicode"
 
 	kindlog "sigs.k8s.io/kind/pkg/log"
 )
@@ -23,7 +24,16 @@ func (l *kindLog) line(format string, args ...any) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, _ = fmt.Fprintln(l.out, strings.TrimRight(fmt.Sprintf(format, args...), "\n")) // a log that fails must not fail the cluster
+	text := strings.Map(plain, fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintln(l.out, strings.TrimSpace(text)) // a log that fails must not fail the cluster
+}
+
+// plain drops the pictures that kind puts into its lines.
+func plain(r rune) rune {
+	if unicode.In(r, unicode.So, unicode.Mn) {
+		return -1
+	}
+	return r
 }
 
 func (l *kindLog) Warn(message string)                      { l.line("warning: %s", message) }

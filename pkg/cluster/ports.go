@@ -1,8 +1,11 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -31,22 +34,36 @@ func choosePorts(mode PortMode, table []Port, taken func(int32) bool) (map[int32
 		ports, err := freePorts(table)
 		return ports, "", err
 	}
-	var busy []string
+	holders := map[int32]string{}
 	for _, port := range table {
 		if taken(port.Host) {
-			busy = append(busy, fmt.Sprintf("%d is held by %s", port.Host, holder(port.Host)))
+			holders[port.Host] = holder(port.Host)
 		}
 	}
+	busy := held(holders)
 	switch {
 	case mode != Fixed && mode != Auto && mode != "":
 		return nil, "", fmt.Errorf("port mode %q is unknown: use auto, fixed or free", mode)
-	case len(busy) == 0:
+	case busy == "":
 		return fixed(table), "", nil
 	case mode == Fixed:
-		return nil, "", fmt.Errorf("%w: %s: end it or use free ports", ErrPort, strings.Join(busy, ", "))
+		return nil, "", fmt.Errorf("%w: %s: end it or use free ports", ErrPort, busy)
 	}
 	ports, err := freePorts(table)
-	return ports, fmt.Sprintf("free host ports are used: %s", strings.Join(busy, ", ")), err
+	return ports, fmt.Sprintf("free host ports are used: %s", busy), err
+}
+
+// held is a sentence about who holds which ports; empty for none.
+func held(holders map[int32]string) string {
+	by := map[string][]string{}
+	for _, port := range slices.Sorted(maps.Keys(holders)) {
+		by[holders[port]] = append(by[holders[port]], strconv.Itoa(int(port)))
+	}
+	var parts []string
+	for _, who := range slices.Sorted(maps.Keys(by)) {
+		parts = append(parts, strings.Join(by[who], ", ")+" held by "+who)
+	}
+	return strings.Join(parts, "; ")
 }
 
 func fixed(table []Port) map[int32]int32 {
@@ -61,19 +78,19 @@ func fixed(table []Port) map[int32]int32 {
 func freePorts(table []Port) (map[int32]int32, error) {
 	ports := make(map[int32]int32, len(table))
 	for _, port := range table {
-		l, err := net.Listen("tcp4", "127.0.0.1:0") //nolint:noctx // local, at once
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp4", "127.0.0.1:0") // local, at once
 		if err != nil {
 			return nil, fmt.Errorf("looking for a free port: %w", err)
 		}
 		defer l.Close()
-		ports[port.Node] = int32(l.Addr().(*net.TCPAddr).Port) //nolint:gosec // 16 bits
+		ports[port.Node] = int32(l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil
 }
 
 // listens tells whether 127.0.0.1:port is taken.
 func listens(port int32) bool {
-	l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port)))) //nolint:noctx // local, at once
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port)))) // local, at once
 	if err != nil {
 		return true
 	}

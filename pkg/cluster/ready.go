@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -130,9 +129,12 @@ func platform(ctx context.Context, client dynamic.Interface, node string) (platf
 	if err != nil {
 		return "", "", fmt.Errorf("reading node %s: %w", node, err)
 	}
-	info, _, err := unstructured.NestedStringMap(object.Object, "status", "nodeInfo")
-	if err != nil || info["kubeletVersion"] == "" {
-		return "", "", errors.Join(fmt.Errorf("node %s does not say what it is", node), err)
+	said := func(key string) string {
+		value, _, _ := unstructured.NestedString(object.Object, "status", "nodeInfo", key)
+		return value
 	}
-	return info["operatingSystem"] + "/" + info["architecture"], info["kubeletVersion"], nil
+	if said("kubeletVersion") == "" || said("architecture") == "" {
+		return "", "", fmt.Errorf("node %s does not say what it is", node)
+	}
+	return said("operatingSystem") + "/" + said("architecture"), said("kubeletVersion"), nil
 }

@@ -65,8 +65,8 @@ func (s store) configs(digest string) []string {
 }
 
 // has tells whether the name is there with the content of the engine's id. An
-// id is a config digest (docker), a manifest digest (docker with containerd's
-// store) or neither (podman converts OCI images when it saves): then only the
+// id is a config digest (podman, docker), or with docker's containerd store a
+// manifest digest, or that of an index of which a part was saved: then only the
 // label that we left can tell.
 func (s store) has(ref, id, platform string) bool {
 	found, usable := s.find(ref, platform)
