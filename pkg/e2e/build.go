@@ -89,7 +89,7 @@ func (p *Platform) Build(ctx context.Context, h *stage.Handle, name string) erro
 	if plan.Reason == "first build" {
 		row.Cache = "cold"
 	}
-	h.Note("%s", plan.Reason)
+	h.Say("%s", plan.Reason)
 	result, err := p.Builder.Build(ctx, plan)
 	row.ImageID, row.SizeBytes, row.PeakBytes, row.Seconds = result.ID, result.SizeBytes, result.PeakBytes, result.Wall.Seconds()
 	attempt := report.Attempt{Result: "built"}

@@ -38,6 +38,13 @@ func (h *Handle) Log() io.Writer { return h.log }
 
 // Note sets the one line that is printed when the stage is done.
 func (h *Handle) Note(format string, args ...any) {
+	h.run.mu.Lock()
+	defer h.run.mu.Unlock()
+	h.rec.Note = fmt.Sprintf(format, args...)
+}
+
+// Say is a Note that the run's listener hears at once.
+func (h *Handle) Say(format string, args ...any) {
 	h.change(func(r *Record) { r.Note = fmt.Sprintf(format, args...) })
 }
 
