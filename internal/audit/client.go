@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	batchPath = "/api/v1/audit/events/batch"
-	readyPath = "/health/ready"
-	maxReply  = 1 << 20
+	batchPath  = "/api/v1/audit/events/batch"
+	readyPath  = "/health/ready"
+	maxReply   = 1 << 20
 	timeFormat = "2006-01-02T15:04:05.000000Z"
 )
 

@@ -69,9 +69,9 @@ type attempt struct {
 }
 
 type recovery struct {
-	Assessment         *assessment `json:"previous_attempt_assessment"`
-	StateChanged       *bool       `json:"state_changed"`
-	CurrentSignalType  *string     `json:"current_signal_type"`
+	Assessment          *assessment `json:"previous_attempt_assessment"`
+	StateChanged        *bool       `json:"state_changed"`
+	CurrentSignalType   *string     `json:"current_signal_type"`
 	RootCauseRefinement string      `json:"root_cause_refinement"`
 }
 
