@@ -76,6 +76,21 @@ func TestCreateThenAdoptThenDelete(t *testing.T) {
 	}
 }
 
+func TestOpen(t *testing.T) {
+	b := newBench(t)
+	if _, err := b.Open(t.Context(), "trial"); err == nil || errors.Is(err, ErrNotOurs) {
+		t.Errorf("nothing there: %v", err)
+	}
+	b.ensure(t, b.Clusters, b.config)
+	if made, err := b.Open(t.Context(), "trial"); err != nil || made.Ports[30088] != 8088 {
+		t.Errorf("%+v, %v", made, err)
+	}
+	b.host.add("foreign", "aaa", time.Now())
+	if _, err := b.Open(t.Context(), "foreign"); !errors.Is(err, ErrNotOurs) {
+		t.Errorf("foreign: %v", err)
+	}
+}
+
 func TestForeignClusterIsNotTouched(t *testing.T) {
 	b := newBench(t)
 	b.host.add("trial", "aaa", time.Now())

@@ -54,12 +54,16 @@ func (c *Clusters) run(ctx context.Context, a creation) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	go func() { done <- c.create(a) }()
+	var failed error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		failed = c.create(a)
+	}()
 	select {
-	case err := <-done:
-		if err != nil {
-			return fmt.Errorf("kind: %w", err)
+	case <-done:
+		if failed != nil {
+			return fmt.Errorf("kind: %w", failed)
 		}
 		return nil
 	case <-ctx.Done():

@@ -90,6 +90,22 @@ func (c *Clusters) adopt(ctx context.Context, cfg Config, p plan, log io.Writer)
 	return c.cluster(rec), nil
 }
 
+// Open gives a cluster of ours that stands, as it is: no check of its
+// configuration, and no change of its owner. ErrNotOurs when another run has it.
+func (c *Clusters) Open(ctx context.Context, name string) (*Cluster, error) {
+	f, err := c.facts(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.owned(name); err != nil {
+		return nil, err
+	}
+	if f.record == nil || f.record.Phase != ready || len(f.nodes) < len(f.record.Nodes) {
+		return nil, fmt.Errorf("cluster %q does not stand: make it first (go tool mage cluster:up)", name)
+	}
+	return c.cluster(*f.record), nil
+}
+
 func (c *Clusters) cluster(rec Record) *Cluster {
 	return &Cluster{
 		Name: rec.Name, Kubeconfig: rec.Kubeconfig, Kubernetes: rec.Kubernetes, Ports: rec.Ports, Nodes: rec.Nodes,
