@@ -72,7 +72,7 @@ func goTest(ctx context.Context, h *stage.Handle, env []string, args ...string) 
 	result, readErr := report.ReadGoTest(&events)
 	fmt.Fprint(h.Log(), result.Output)
 	current.tests.add(result.Passed, len(result.Failed))
-	h.Note("%d passed, %d failed", result.Passed, len(result.Failed))
+	h.Say("%d passed, %d failed", result.Passed, len(result.Failed))
 	switch {
 	case ctx.Err() != nil:
 		return err
@@ -85,7 +85,11 @@ func goTest(ctx context.Context, h *stage.Handle, env []string, args ...string) 
 }
 
 func unitTests(ctx context.Context, h *stage.Handle) error {
-	return goTest(ctx, h, nil, "-race", "./...")
+	err := goTest(ctx, h, nil, "-race", "./...")
+	if err != nil {
+		return err
+	}
+	return goTest(ctx, h, nil, "-tags=mage", "./magefiles")
 }
 
 func lint(ctx context.Context, h *stage.Handle) error {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -13,24 +14,30 @@ import (
 	"github.com/kubernaut-ai/kubernaut/pkg/stage"
 )
 
-// Plan reads the inputs of every image of the catalog.
+// Plan reads the inputs of every image of the catalog. An image whose inputs
+// cannot be read fails when it is decided upon, so that it holds up no other.
 func (p *Platform) Plan(ctx context.Context, h *stage.Handle) error {
-	all := make([]image.Inputs, len(p.Catalog))
-	group, ctx := errgroup.WithContext(ctx)
+	all, failed := make([]image.Inputs, len(p.Catalog)), make([]error, len(p.Catalog))
+	var group errgroup.Group
 	for i, img := range p.Catalog {
-		group.Go(func() (err error) {
-			all[i], err = p.Source.Inputs(ctx, img)
-			return err
+		group.Go(func() error {
+			all[i], failed[i] = p.Source.Inputs(ctx, img)
+			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
+	if err := errors.Join(group.Wait(), context.Cause(ctx)); err != nil {
 		return err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.inputs = map[string]image.Inputs{}
+	p.inputs, p.unread = map[string]image.Inputs{}, map[string]error{}
 	files := 0
 	for i, img := range p.Catalog {
+		if failed[i] != nil {
+			p.unread[img.Name] = failed[i]
+			fmt.Fprintln(h.Log(), failed[i])
+			continue
+		}
 		p.inputs[img.Name] = all[i]
 		for key := range all[i] {
 			if strings.HasPrefix(key, "file:") {
@@ -39,7 +46,7 @@ func (p *Platform) Plan(ctx context.Context, h *stage.Handle) error {
 		}
 		fmt.Fprintf(h.Log(), "%s: %d inputs, source digest %.12s\n", img.Name, len(all[i]), all[i].Digest())
 	}
-	h.Note("%d images, %d files read", len(all), files)
+	h.Note("%d images, %d files read", len(p.inputs), files)
 	return nil
 }
 
@@ -50,8 +57,11 @@ func (p *Platform) Decide(ctx context.Context, name string) (image.Plan, error) 
 		return image.Plan{}, err
 	}
 	p.mu.Lock()
-	inputs, base := p.inputs[name], p.bases[img.Base]
+	inputs, base, unread := p.inputs[name], p.bases[img.Base], p.unread[name]
 	p.mu.Unlock()
+	if unread != nil {
+		return image.Plan{}, unread
+	}
 	if base == "" {
 		return image.Plan{}, fmt.Errorf("no base image for %s of image %s", img.Base, name)
 	}

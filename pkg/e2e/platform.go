@@ -50,6 +50,7 @@ type Platform struct {
 
 	mu       sync.Mutex
 	inputs   map[string]image.Inputs
+	unread   map[string]error // images whose inputs could not be read
 	bases    map[string]string
 	third    map[string]string
 	refs     map[string]string // repository in the manifests -> reference
