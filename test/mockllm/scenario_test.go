@@ -153,3 +153,10 @@ func sameMap(t *testing.T, name string, got, want map[string]string) {
 		}
 	}
 }
+
+// The two files of the suite, as they are mounted.
+func TestScenariosAndSeedAgree(t *testing.T) {
+	if _, err := LoadBook(bookPath, "../../config/e2e/seed/workflows.yaml"); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -113,6 +113,7 @@ class Sender:
         self._metrics = metrics
         self._limit = settings.count("audit.batch_events")
         self._interval = settings.seconds("audit.flush_interval_seconds")
+        self._last_failure = ("", 0.0)
         self._size = self._limit  # halved while Data Storage refuses a batch without saying which event
 
     async def run(self) -> None:
@@ -178,5 +179,9 @@ class Sender:
             self._size = max(1, count // 2)
 
     def _failed(self, why: str) -> None:
+        """Said once a minute, and at once for a new reason."""
         self._metrics.audit_failed.inc()
-        logs.event(logger, logging.WARNING, "audit batch not taken", reason=why, waiting=len(self._buffer))
+        now = time.monotonic()
+        if why != self._last_failure[0] or now - self._last_failure[1] >= 60:
+            self._last_failure = (why, now)
+            logs.event(logger, logging.WARNING, "audit batch not taken", reason=why, waiting=len(self._buffer))
