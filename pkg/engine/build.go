@@ -72,16 +72,16 @@ func (e *Engine) Build(ctx context.Context, b Build, log io.Writer) (command.Res
 // RemoveContainers removes every container, working containers of builds
 // included, that carries the label.
 func (e *Engine) RemoveContainers(ctx context.Context, label string) error {
-	list := []string{"ps", "--all", "--quiet", "--filter=label=" + label}
-	if e.Name == Podman {
-		list = append(list, "--external")
+	list, remove := []string{"ps", "--all", "--quiet", "--filter=label=" + label}, []string{"rm", "--force", "--volumes"}
+	if e.Name == Podman { // docker kills at once and knows no working containers
+		list, remove = append(list, "--external"), append(remove, "--time=0")
 	}
 	out, err := e.Do(ctx, list...)
 	if err != nil {
 		return fmt.Errorf("listing containers of %s: %w", label, err)
 	}
 	for _, id := range lines(out) {
-		if _, err := e.Do(ctx, "rm", "--force", "--volumes", id); err != nil {
+		if _, err := e.Do(ctx, append(remove, id)...); err != nil {
 			return fmt.Errorf("removing container %s: %w", id, err)
 		}
 	}
