@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import UUID, uuid5
@@ -16,6 +17,8 @@ from holmesgpt_api.main import create_app
 from holmesgpt_api.state import State, Transports
 
 NAMESPACE = UUID("f965e0b5-18cb-5d87-82ee-c4d9f1c09119")
+# Never used: spares each client the reading of the CA bundle.
+TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 Answer = dict[str, Any] | Callable[[dict[str, Any]], Any]
 
 
@@ -47,7 +50,7 @@ def row(name: str, *parameters: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 class DataStorage:
-    """The catalog and the audit endpoint; `status` other than 0 answers everything with it."""
+    """The catalog and the audit endpoint; `status` other than 0 answers all but audit with it."""
 
     def __init__(self) -> None:
         rows = [
@@ -63,7 +66,7 @@ class DataStorage:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
-        if self.status:
+        if self.status and not path.endswith("/batch"):
             return httpx.Response(self.status, headers={"Retry-After": "7"})
         if path == "/health":
             return httpx.Response(200, json={"status": "healthy"})
@@ -226,5 +229,5 @@ async def serving(model: Model, storage: DataStorage, **env: str) -> AsyncIterat
     app = create_app(settings(**env), transports)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://holmes.test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://holmes.test", verify=TLS) as client:
             yield Service(app, client)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fakes import DataStorage, Model, say, settings
+from fakes import TLS, DataStorage, Model, say, settings
 from holmesgpt_api import config, logs
 from holmesgpt_api.audit import Buffer, Sender
 from holmesgpt_api.investigator.openai import OpenAIInvestigator, completions_url
@@ -70,7 +70,7 @@ def investigate(model: Model, **env: str) -> tuple[Investigation, list[float]]:
         waits.append(seconds)
 
     async def run() -> Investigation:
-        client = httpx.AsyncClient(transport=httpx.MockTransport(model))
+        client = httpx.AsyncClient(transport=httpx.MockTransport(model), verify=TLS)
         record = Investigation()
         async with client:
             investigator = OpenAIInvestigator(settings(**env), client, Metrics(), sleep)
@@ -112,7 +112,7 @@ def test_buffer_is_bounded() -> None:
 def drain(storage: DataStorage, target: Buffer) -> int:
     async def run() -> int:
         rounds = 0
-        async with httpx.AsyncClient(transport=httpx.MockTransport(storage), base_url="http://s") as client:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(storage), base_url="http://s", verify=TLS) as client:
             sender = Sender(target, client, settings(), Metrics())
             while len(target) and rounds < 50:
                 await sender.send_once()

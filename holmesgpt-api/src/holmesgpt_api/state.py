@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable
@@ -63,6 +64,7 @@ def build(settings: Settings, transports: Transports) -> State:
         base_url=settings.word("data_storage.url"),
         transport=transports.data_storage,
         timeout=timeout,
+        verify=_verify(None),
         trust_env=False,
     )
     llm = httpx.AsyncClient(
@@ -85,6 +87,7 @@ def build(settings: Settings, transports: Transports) -> State:
     )
 
 
+@functools.cache  # reading the bundle takes a tenth of a second
 def _verify(ca_file: str | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file)
 
