@@ -15,7 +15,7 @@ func workflowParams(w datastorage.Workflow) (db.InsertWorkflowParams, error) {
 		Owner: optional(w.Owner), Maintainer: optional(w.Maintainer), Content: w.Content, ContentHash: w.ContentHash,
 		ExecutionEngine: w.ExecutionEngine, Parameters: w.Parameters, ContainerImage: optional(w.ContainerImage),
 		ContainerDigest: optional(w.ContainerDigest), Status: w.Status, CreatedDisabled: w.Status == "disabled",
-		PreviousVersion: optional(w.PreviousVersion),
+		PreviousVersion:   optional(w.PreviousVersion),
 		DeprecationNotice: optional(w.DeprecationNotice), VersionNotes: optional(w.VersionNotes),
 		ChangeSummary: optional(w.ChangeSummary), ApprovedBy: optional(w.ApprovedBy), ApprovedAt: w.ApprovedAt,
 		ExpectedSuccessRate: w.ExpectedSuccessRate, ExpectedDurationSeconds: w.ExpectedDurationSeconds,

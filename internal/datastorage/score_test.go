@@ -1,0 +1,119 @@
+package datastorage
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+var (
+	fiveAsked = Labels{"OOMKilled", "critical", "deployment", "production", "P1"}
+	anyWhere  = Labels{"OOMKilled", "critical", "*", "*", "*"}
+	anyKind   = Labels{"OOMKilled", "critical", "*", "production", "P1"}
+	detected  = DetectedLabels{GitOpsManaged: true, GitOpsTool: "argocd", PDBProtected: true}
+	custom    = CustomLabels{"team": {"payments"}}
+)
+
+func TestScore(t *testing.T) {
+	five, all := Search{Labels: fiveAsked}, Search{Labels: fiveAsked, DetectedLabels: detected, CustomLabels: custom}
+	for _, c := range []struct {
+		name           string
+		search         Search
+		workflow       Candidate
+		score          int
+		boost, penalty int
+	}{
+		{"five, all named", five, Candidate{Labels: fiveAsked}, 10000, 0, 0},
+		{"five, any component", five, Candidate{Labels: anyKind}, 6667, 0, 0},
+		{"five, wildcards only", five, Candidate{Labels: anyWhere}, 0, 0, 0},
+		{"everything equal", all, Candidate{Labels: fiveAsked, DetectedLabels: detected, CustomLabels: custom}, 10000, 50, 0},
+		{"half fits", all, Candidate{Labels: anyKind, CustomLabels: CustomLabels{"team": {"*"}},
+			DetectedLabels: DetectedLabels{GitOpsManaged: true, GitOpsTool: "*"}}, 6806, 30, 0},
+		{"conflicts", all, Candidate{Labels: fiveAsked,
+			DetectedLabels: DetectedLabels{GitOpsTool: "flux", PDBProtected: true}}, 5389, 10, 40},
+		{"a failed detection is not asked",
+			Search{Labels: fiveAsked, DetectedLabels: DetectedLabels{GitOpsManaged: true, FailedDetections: []string{"gitOpsManaged"}}},
+			Candidate{Labels: fiveAsked}, 10000, 0, 0},
+		{"any tool asked, one named", Search{Labels: fiveAsked, DetectedLabels: DetectedLabels{GitOpsTool: "*"}},
+			Candidate{Labels: fiveAsked, DetectedLabels: DetectedLabels{GitOpsTool: "flux"}}, 8971, 10, 0},
+		{"any tool asked, none there", Search{Labels: fiveAsked, DetectedLabels: DetectedLabels{GitOpsTool: "*"}},
+			Candidate{Labels: fiveAsked}, 5882, 0, 20},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := c.search.Score(c.workflow)
+			if want := (Score{c.score, c.boost, c.penalty}); got != want {
+				t.Errorf("score %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+// One more label of the workflow that is asked for never lowers the score, and the score stays in its range.
+func TestScoreGrowsWithMatches(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	coin := func() bool { return random.IntN(2) == 0 }
+	for range 2000 {
+		asked := DetectedLabels{GitOpsManaged: coin(), PDBProtected: coin(), HPAEnabled: coin(), Stateful: coin(), HelmManaged: coin()}
+		search := Search{Labels: fiveAsked, DetectedLabels: asked}
+		has := DetectedLabels{PDBProtected: coin(), HPAEnabled: coin(), Stateful: coin()}
+		before := search.Score(Candidate{Labels: fiveAsked, DetectedLabels: has}).TenThousandths
+		has.GitOpsManaged, has.HelmManaged = true, true
+		after := search.Score(Candidate{Labels: fiveAsked, DetectedLabels: has}).TenThousandths
+		if after < before || before < 0 || after > 10000 {
+			t.Fatalf("%+v: %d, with more matches %d", asked, before, after)
+		}
+	}
+}
+
+func TestRank(t *testing.T) {
+	old, recent := time.Unix(100, 0), time.Unix(200, 0)
+	first, second := WorkflowID("a", "1"), WorkflowID("b", "1")
+	if slices.Compare(first[:], second[:]) > 0 {
+		first, second = second, first
+	}
+	candidates := []Candidate{
+		{ID: second, Labels: anyWhere, CreatedAt: recent},
+		{ID: uuid.New(), Labels: anyWhere, CreatedAt: old},
+		{ID: first, Labels: anyWhere, CreatedAt: recent},
+		{ID: uuid.New(), Labels: anyKind, CreatedAt: old},
+	}
+	best, oldest := candidates[3].ID, candidates[1].ID
+	for range 20 {
+		rand.Shuffle(len(candidates), func(i, j int) { candidates[i], candidates[j] = candidates[j], candidates[i] })
+		ranked, total := Rank(Search{Labels: fiveAsked, TopK: 10}, candidates)
+		var got []uuid.UUID
+		for _, r := range ranked {
+			got = append(got, r.ID)
+		}
+		if want := []uuid.UUID{best, first, second, oldest}; total != 4 || !slices.Equal(got, want) {
+			t.Fatalf("got %v of %d, want %v", got, total, want)
+		}
+	}
+	for _, c := range []struct {
+		min         float32
+		topK        int
+		some, total int
+	}{{0, 2, 2, 4}, {0.6667, 10, 1, 1}, {0.6668, 10, 0, 0}, {1, 1, 0, 0}} {
+		if ranked, total := Rank(Search{Labels: fiveAsked, TopK: c.topK, MinScore: c.min}, candidates); len(ranked) != c.some || total != c.total {
+			t.Errorf("min %v: %d of %d, want %d of %d", c.min, len(ranked), total, c.some, c.total)
+		}
+	}
+}
+
+func TestStates(t *testing.T) {
+	for _, c := range []struct {
+		search Search
+		want   []string
+	}{
+		{Search{}, []string{"active"}},
+		{Search{IncludeDisabled: true}, []string{"active", "disabled"}},
+		{Search{IncludeDisabled: true, Statuses: []string{"archived"}}, []string{"archived"}},
+	} {
+		if got := c.search.States(); !slices.Equal(got, c.want) {
+			t.Errorf("%+v: %v, want %v", c.search, got, c.want)
+		}
+	}
+}
