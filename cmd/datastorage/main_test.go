@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
+)
+
+func TestUsage(t *testing.T) {
+	folder := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	bad := file("bad.yaml", "server: {port: 1, nope: 2}\n")
+	good := "database: {host: db, port: 5432, name: events, user: app, ssl_mode: require, secrets_file: " +
+		file("secret", "password: p\n") + "}\nredis: {addr: 'redis:6379'}\n"
+	noSecret := file("no-secret.yaml", strings.Replace(good, folder+"/secret", folder+"/absent", 1))
+	goodPath := file("good.yaml", good)
+	seed := file("seed.yaml", "- {workflow_name: w}\n- {version: '1'}\n")
+	for _, c := range []struct {
+		name, args, environ string
+		code                int
+		says                []string
+	}{
+		{"nothing", "", "", 2, []string{"usage: datastorage"}},
+		{"help", "help", "", 0, nil},
+		{"version", "version", "", 0, nil},
+		{"unknown command", "fly", "", 2, []string{`unknown command "fly"`}},
+		{"unknown flag", "serve --fast", "", 2, []string{"fast"}},
+		{"too many arguments", "serve now", "", 2, []string{"1 arguments instead of 0"}},
+		{"no seed file", "seed", "", 2, []string{"0 arguments instead of 1"}},
+		{"no configuration", "serve", "", 2, []string{"--config or CONFIG_PATH"}},
+		{"configuration is not there", "serve --config /nowhere", "", 2, []string{"/nowhere"}},
+		{"every mistake", "serve", "CONFIG_PATH=" + bad, 2, []string{"server.port:", "server.nope:", "database.host: is required"}},
+		{"secret is not there", "serve --config " + noSecret, "", 2, []string{"absent"}},
+		{"no owner", "migrate --config " + goodPath, "", 2, []string{"database.owner_secrets_file"}},
+		{"seed of bad workflows", "seed " + seed + " --config " + goodPath, "", 1, []string{"workflow 1 (w)", "workflow 2", "is required"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out bytes.Buffer
+			p := program{args: strings.Fields(c.args), environ: []string{c.environ}, stdout: &out, stderr: &out}
+			err := p.run(t.Context())
+			if got := exitCode(err); got != c.code {
+				t.Fatalf("exit code %d, want %d: %v", got, c.code, err)
+			}
+			for _, want := range c.says {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("no %q in: %v", want, err)
+				}
+			}
+		})
+	}
+}
+
+const testClusterSeed = "../../config/e2e/seed/workflows.yaml"
+
+func TestSeedOfTheTestCluster(t *testing.T) {
+	workflows, err := readSeed(testClusterSeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(workflows) != 18 {
+		t.Errorf("%d workflows", len(workflows))
+	}
+	byID := map[string]datastorage.Workflow{}
+	for _, w := range workflows {
+		byID[w.ID.String()] = w
+		if w.Version != "1.0.0" || w.Status != "active" || w.Labels.Component != "*" || !strings.Contains(string(w.Parameters), `"required":true`) {
+			t.Errorf("%+v", w)
+		}
+	}
+	for id, name := range map[string]string{
+		"a075949c-3e59-5585-aecb-59fa16dad7e7": "oomkill-increase-memory-v1",
+		"6d40c0e2-749c-5919-8b8c-15c252cc03d4": "generic-restart-v1-recovery",
+		"96fc29a8-bf41-5963-8e03-55ca13043a6c": "low-confidence-workflow-v1",
+		"cf009093-a20d-5c67-b385-2b984f7b87a8": "alternative-2-v1",
+	} {
+		if byID[id].WorkflowName != name {
+			t.Errorf("%s is %q, want %q", id, byID[id].WorkflowName, name)
+		}
+	}
+}
+
+func TestSeedContentFile(t *testing.T) {
+	folder := t.TempDir()
+	seed := `[{"workflow_name":"w","version":"1","name":"w","description":"w","execution_engine":"tekton","status":"active",
+		"labels":{"signal_type":"a","severity":"low","component":"*","environment":"*","priority":"*"},"content_file":"w.txt"}]`
+	for name, content := range map[string]string{"w.txt": "the content", "seed.json": seed} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	workflows, err := readSeed(filepath.Join(folder, "seed.json"))
+	if err != nil || len(workflows) != 1 || workflows[0].Content != "the content" ||
+		workflows[0].ContentHash != datastorage.ContentHash("the content") {
+		t.Errorf("got %+v, %v", workflows, err)
+	}
+}
