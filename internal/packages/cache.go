@@ -65,6 +65,9 @@ const lockPoll = 200 * time.Millisecond
 // lock holds the lock file of a name until the returned function is called, or
 // the process ends. Another holder is waited for as long as ctx lasts.
 func (s *Source) lock(ctx context.Context, name string) (func(), error) {
+	if !filepath.IsAbs(s.Cache) {
+		return nil, fmt.Errorf("the cache folder %q is not an absolute path", s.Cache)
+	}
 	dir := filepath.Join(s.Cache, "packages")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("making the cache folder: %w", err)

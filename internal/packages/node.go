@@ -129,11 +129,11 @@ func (s *Source) nodeParts(ctx context.Context, plan nodePlan, log io.Writer) (n
 }
 
 // kindFiles is the folder of the files of kind's own base image, in the kind
-// module that this program is built with.
+// module of the working folder's module: the one that this program is built with.
 func (s *Source) kindFiles(ctx context.Context) (string, error) {
 	result, err := s.Runner.Run(ctx, command.Cmd{Args: []string{"go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kind"}})
 	if err != nil {
-		return "", fmt.Errorf("looking for the kind module: %w", err)
+		return "", fmt.Errorf("looking for the kind module (the working folder must be in a module that requires it): %w", err)
 	}
 	dir := strings.TrimSpace(string(result.Stdout))
 	if dir == "" {

@@ -31,7 +31,7 @@ func TestDebianArguments(t *testing.T) {
 		"mmdebstrap", "--variant=minbase", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr", "--include=usr-is-merged,redis-server",
 		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
 		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/info/*", "--dpkgopt=path-exclude=/opt/*",
-		"--dpkgopt=path-include=/usr/share/doc/*/copyright",
+		"--dpkgopt=path-include=/usr/share/doc/*/copyright", "--dpkgopt=force-unsafe-io",
 		`--essential-hook=echo 'redis:x:999:' >> "$1/etc/group"`,
 		`--essential-hook=echo 'redis:x:999:999::/var/lib/redis:/bin/bash' >> "$1/etc/passwd"`,
 		`--essential-hook=touch "$1/x"`,

@@ -77,7 +77,7 @@ type Source struct {
 	Engine   *engine.Engine
 	Runner   command.Runner
 	Mode     Mode
-	Cache    string // kubernaut's cache folder; made when absent
+	Cache    string // kubernaut's cache folder, absolute; made when absent
 	Host     engine.Host
 	Mirror   string            // Debian mirror; empty is mmdebstrap's default with updates and security
 	Progress func(line string) // one line a step, for people; may be nil
