@@ -1,0 +1,180 @@
+//go:build e2e
+
+package aianalysis_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubernaut-ai/kubernaut/api/v1alpha1"
+)
+
+var _ = Describe("health", Label("health"), func() {
+	It("[HEALTH-01] says that the controller lives", Label("HEALTH-01", "canonical"), func(ctx SpecContext) {
+		for i := range 10 {
+			a, err := get(ctx, opt.health+"/healthz")
+			Expect(err).NotTo(HaveOccurred(), "/healthz, request %d", i+1)
+			Expect(a.status).To(Equal(http.StatusOK), "/healthz, request %d: status", i+1)
+			Expect(string(a.body)).To(Equal("ok"), "/healthz, request %d: body", i+1)
+		}
+	})
+
+	It("[HEALTH-02] says so in under a second while analyses are in flight", Label("HEALTH-02", "canonical"), func(ctx SpecContext) {
+		s := newScene(ctx, "health-busy")
+		const analyses, requests, rounds = 10, 20, 3
+		var keys []client.ObjectKey
+		By("asking while analyses of its own are in flight")
+		for round := 1; ; round++ {
+			own := s.createMany(ctx, analyses, fmt.Sprintf("round-%d", round))
+			keys = append(keys, own...)
+			for i, a := range together(ctx, requests, opt.health+"/healthz") {
+				Expect(a.status).To(Equal(http.StatusOK), "/healthz, request %d: status", i+1)
+				Expect(a.took).To(BeNumerically("<", time.Second), "/healthz, request %d: time", i+1)
+			}
+			if running := inFlight(ctx, own); running > 0 {
+				By(fmt.Sprintf("%d of %d were still in flight after the last answer", running, analyses))
+				break
+			}
+			Expect(round).To(BeNumerically("<", rounds), "no analysis was in flight after %d requests", requests)
+		}
+		By("letting them end well: they were real")
+		for _, key := range keys {
+			Eventually(ctx, phase).WithArguments(key).WithTimeout(limit(tRecovery)).WithPolling(polling).
+				Should(Equal(v1alpha1.PhaseCompleted), "AIAnalysis %s: phase Completed", key)
+		}
+	})
+
+	It("[HEALTH-03] says that the controller is ready, check by check", Label("HEALTH-03", "canonical"), func(ctx SpecContext) {
+		Expect(statusOf(ctx, opt.health+"/readyz")).To(Equal(http.StatusOK), "/readyz")
+		for _, check := range []string{"cache-sync", "approval-policy", "holmesgpt-api", "datastorage"} {
+			Expect(statusOf(ctx, opt.health+"/readyz/"+check)).To(Equal(http.StatusOK), "/readyz/%s", check)
+		}
+		Expect(statusOf(ctx, opt.health+"/readyz/no-such-check")).To(Equal(http.StatusNotFound), "/readyz/no-such-check")
+	})
+
+	It("[HEALTH-04] says what its readiness is made of", Label("HEALTH-04", "canonical"), func(ctx SpecContext) {
+		a, err := get(ctx, opt.health+"/readyz?verbose=true")
+		Expect(err).NotTo(HaveOccurred(), "/readyz?verbose=true")
+		Expect(a.status).To(Equal(http.StatusOK), "/readyz?verbose=true: status; it says\n%s", a.body)
+		lines := strings.Split(strings.TrimSuffix(string(a.body), "\n"), "\n")
+		Expect(lines).To(HaveExactElements(
+			Equal("[+]cache-sync ok"),
+			MatchRegexp(`^\[\+\]approval-policy ok sha256:[0-9a-f]{12}$`),
+			Equal("[+]holmesgpt-api ok"),
+			Equal("[+]datastorage ok"),
+			Equal("readyz check passed"),
+		), "/readyz?verbose=true: lines")
+	})
+
+	It("[HEALTH-05] HolmesGPT-API is healthy and ready", Label("HEALTH-05", "canonical"), func(ctx SpecContext) {
+		var health struct {
+			Status    string          `json:"status"`
+			Service   string          `json:"service"`
+			Endpoints []string        `json:"endpoints"`
+			Features  map[string]bool `json:"features"`
+		}
+		expectAnswer(ctx, opt.holmes+"/health", &health)
+		Expect(health.Status).To(Equal("healthy"), "HolmesGPT-API /health: status")
+		Expect(health.Endpoints).To(ConsistOf("/api/v1/incident/analyze", "/api/v1/recovery/analyze"), "HolmesGPT-API /health: endpoints")
+
+		var ready struct {
+			Status       string `json:"status"`
+			Dependencies map[string]struct {
+				Status   string `json:"status"`
+				Buffered *int   `json:"buffered"`
+				Dropped  *int   `json:"dropped"`
+			} `json:"dependencies"`
+		}
+		expectAnswer(ctx, opt.holmes+"/ready", &ready)
+		Expect(ready.Status).To(Equal("ready"), "HolmesGPT-API /ready: status")
+		for _, name := range []string{"sdk", "prometheus", "data_storage", "audit"} {
+			Expect(ready.Dependencies).To(HaveKey(name), "HolmesGPT-API /ready: dependencies")
+			Expect(ready.Dependencies[name].Status).To(Equal("up"), "HolmesGPT-API /ready: %s", name)
+		}
+		Expect(ready.Dependencies).To(HaveLen(4), "HolmesGPT-API /ready: no other dependency")
+	})
+
+	It("[HEALTH-06] Data Storage is healthy, ready and alive", Label("HEALTH-06", "canonical"), func(ctx SpecContext) {
+		var health, ready, alive struct {
+			Status   string `json:"status"`
+			Database string `json:"database,omitempty"`
+			DLQ      string `json:"dlq,omitempty"`
+			Mode     string `json:"mode,omitempty"`
+		}
+		expectAnswer(ctx, opt.datastorage+"/health", &health)
+		Expect(health.Status).To(Equal("healthy"), "Data Storage /health: status")
+		Expect(health.Database).To(Equal("connected"), "Data Storage /health: database")
+		Expect(health.DLQ).To(Equal("connected"), "Data Storage /health: dlq")
+		expectAnswer(ctx, opt.datastorage+"/health/ready", &ready)
+		Expect(ready.Status).To(Equal("ready"), "Data Storage /health/ready: status")
+		Expect(ready.Mode).To(Equal("normal"), "Data Storage /health/ready: mode")
+		expectAnswer(ctx, opt.datastorage+"/health/live", &alive)
+		Expect(alive.Status).To(Equal("alive"), "Data Storage /health/live: status")
+	})
+})
+
+// expectAnswer waits for a 200 of a dependency and reads its body.
+func expectAnswer(ctx SpecContext, url string, into any) {
+	GinkgoHelper()
+	Eventually(ctx, statusOf).WithArguments(url).WithTimeout(limit(tEndpoint)).WithPolling(polling).
+		Should(Equal(http.StatusOK), "%s: answers 200", url)
+	a, err := get(ctx, url)
+	Expect(err).NotTo(HaveOccurred(), "%s", url)
+	Expect(a.decode(into)).To(Succeed(), "%s: body", url)
+}
+
+// createMany creates n analyses at once.
+func (s scene) createMany(ctx SpecContext, n int, mark string) []client.ObjectKey {
+	GinkgoHelper()
+	keys, errs := make([]client.ObjectKey, n), make([]error, n)
+	var all sync.WaitGroup
+	for i := range n {
+		cr := s.stage()
+		suffix := fmt.Sprintf("-%s-%d", mark, i)
+		cr.Name, cr.Spec.RemediationID = cr.Name+suffix, cr.Spec.RemediationID+suffix
+		keys[i] = client.ObjectKeyFromObject(cr)
+		all.Go(func() { errs[i] = kube.Create(ctx, cr) })
+	}
+	all.Wait()
+	for i, err := range errs {
+		Expect(err).NotTo(HaveOccurred(), "creating AIAnalysis %s", keys[i])
+	}
+	return keys
+}
+
+// together asks a URL n times at once.
+func together(ctx SpecContext, n int, url string) []*answer {
+	GinkgoHelper()
+	answers, errs := make([]*answer, n), make([]error, n)
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { answers[i], errs[i] = get(ctx, url) })
+	}
+	all.Wait()
+	for i, err := range errs {
+		Expect(err).NotTo(HaveOccurred(), "%s, request %d", url, i+1)
+	}
+	return answers
+}
+
+// inFlight counts the analyses that have no terminal phase.
+func inFlight(ctx context.Context, keys []client.ObjectKey) int {
+	GinkgoHelper()
+	n := 0
+	for _, key := range keys {
+		cr, err := analysis(ctx, key)
+		Expect(err).NotTo(HaveOccurred(), "reading AIAnalysis %s", key)
+		if !cr.Status.Phase.Terminal() {
+			n++
+		}
+	}
+	return n
+}
