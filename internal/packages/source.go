@@ -80,7 +80,7 @@ type Source struct {
 	Cache    string // kubernaut's cache folder, absolute; made when absent
 	Host     engine.Host
 	Mirror   string            // Debian mirror; empty is mmdebstrap's default with updates and security
-	Progress func(line string) // one line a step, for people; may be nil
+	Progress func(line string) // one line a step, for people; called from several goroutines; may be nil
 }
 
 // Bases are the base images of our own images.
