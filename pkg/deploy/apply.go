@@ -141,8 +141,10 @@ func (c *Client) usable(ctx context.Context, namespace *unstructured.Unstructure
 	account.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ServiceAccount"))
 	account.SetNamespace(namespace.GetName())
 	account.SetName("default")
-	return c.until(ctx, account, func(o *unstructured.Unstructured) (bool, error) { return o != nil, nil })
+	return c.until(ctx, account, found)
 }
+
+func found(o *unstructured.Unstructured) (bool, error) { return o != nil, nil }
 
 // Delete removes every object of the set, the reverse of Apply's order, and
 // returns when all are gone. What is not there is no error.
@@ -157,15 +159,15 @@ func (c *Client) Delete(ctx context.Context, set Set) error {
 	return nil
 }
 
-// remove deletes an object with its dependents and waits until it is gone, or
-// replaced by another one of its name.
+// remove deletes an object and waits until it is gone, or replaced by another
+// one of its name. Its dependents follow in the background.
 func (c *Client) remove(ctx context.Context, o *unstructured.Unstructured) error {
 	endpoint, err := c.resource(o)
 	if err != nil {
 		return err
 	}
-	foreground := metav1.DeletePropagationForeground
-	options := metav1.DeleteOptions{PropagationPolicy: &foreground}
+	background := metav1.DeletePropagationBackground
+	options := metav1.DeleteOptions{PropagationPolicy: &background}
 	if uid := o.GetUID(); uid != "" {
 		options.Preconditions = &metav1.Preconditions{UID: &uid}
 	}
