@@ -15,9 +15,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// real connects to the API server of KUBERNAUT_TEST_KUBECONFIG and makes a
+// realCluster connects to the API server of KUBERNAUT_TEST_KUBECONFIG and makes a
 // namespace of the test's own. No controllers need run.
-func real(t *testing.T) (*Client, context.Context, string) {
+func realCluster(t *testing.T) (*Client, context.Context, string) {
 	t.Helper()
 	kubeconfig := os.Getenv("KUBERNAUT_TEST_KUBECONFIG")
 	if kubeconfig == "" {
@@ -69,7 +69,7 @@ func inNamespace(t *testing.T, name string, texts ...string) Set {
 }
 
 func TestRealApplyIsRepeatable(t *testing.T) {
-	c, ctx, name := real(t)
+	c, ctx, name := realCluster(t)
 	set := inNamespace(t, name, configYAML, deploymentYAML, jobYAML)
 	first, err := c.Apply(ctx, set)
 	if err != nil {
@@ -101,7 +101,7 @@ func TestRealApplyIsRepeatable(t *testing.T) {
 }
 
 func TestRealConflictNamesTheOwner(t *testing.T) {
-	c, ctx, name := real(t)
+	c, ctx, name := realCluster(t)
 	set := inNamespace(t, name, configYAML)
 	if _, err := c.Apply(ctx, set); err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestRealConflictNamesTheOwner(t *testing.T) {
 }
 
 func TestRealRefusalNamesTheField(t *testing.T) {
-	c, ctx, name := real(t)
+	c, ctx, name := realCluster(t)
 	bad := strings.ReplaceAll(configYAML, "name: settings", "name: NOT_A_NAME")
 	_, err := c.Apply(ctx, inNamespace(t, name, bad))
 	var refused *ApplyError
@@ -135,7 +135,7 @@ func TestRealRefusalNamesTheField(t *testing.T) {
 // The manifests of the test cluster are what an API server accepts, and bring
 // a CRD that becomes Established.
 func TestRealManifests(t *testing.T) {
-	c, ctx, _ := real(t)
+	c, ctx, _ := realCluster(t)
 	set, err := Read("../../config/e2e", nil)
 	if err != nil {
 		t.Fatal(err)

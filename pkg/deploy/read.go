@@ -80,7 +80,7 @@ func splitImage(image string) (repository string, tagged bool) {
 func podTemplate(o *unstructured.Unstructured) map[string]any {
 	switch o.GroupVersionKind().Group {
 	case "apps", "batch":
-		t, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "template") //nolint:errcheck // no template means nil, whatever stands there
+		t, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "template") // no template means nil, whatever stands there
 		m, _ := t.(map[string]any)
 		return m
 	}
