@@ -67,7 +67,7 @@ func exitCode(err error) int {
 
 func (p program) run(ctx context.Context) error {
 	if len(p.args) == 0 {
-		return usageError{errors.New(usage)}
+		return usageError{fmt.Errorf("no command given\n\n%s", usage)}
 	}
 	command := p.args[0]
 	p.args = p.args[1:]

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 )
 
 // Options of the connection.
@@ -47,6 +48,7 @@ func Open(o Options) (*Queue, error) {
 		}
 		options.TLSConfig = config
 	}
+	redis.SetLogger(&logging.VoidLogger{}) // its lines are plain text on stderr; the prober says the same once
 	return &Queue{client: redis.NewClient(options)}, nil
 }
 
