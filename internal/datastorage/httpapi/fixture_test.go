@@ -1,0 +1,139 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
+)
+
+// memory is a store that keeps what it gets; err, if set, is what every call gives up with.
+type memory struct {
+	events []datastorage.Event
+	err    error
+	panics bool
+}
+
+func (m *memory) InsertEvents(_ context.Context, events []datastorage.Event) ([]datastorage.Stored, error) {
+	if m.panics {
+		panic("a secret in a panic")
+	}
+	if m.err != nil {
+		return nil, m.err
+	}
+	stored := make([]datastorage.Stored, len(events))
+	for i, e := range events {
+		stored[i] = datastorage.Stored{ID: e.ID.UUID, Time: e.Time}
+	}
+	m.events = append(m.events, events...)
+	return stored, nil
+}
+
+func (m *memory) QueryEvents(context.Context, datastorage.EventFilter, datastorage.Page) (datastorage.EventPage, error) {
+	return datastorage.EventPage{Events: m.events}, m.err
+}
+
+func (m *memory) CreateWorkflow(_ context.Context, w datastorage.Workflow) (datastorage.Workflow, error) {
+	w.RowVersion = 1
+	return w, m.err
+}
+
+func (m *memory) GetWorkflow(context.Context, uuid.UUID) (datastorage.Workflow, error) {
+	return datastorage.Workflow{}, &datastorage.Error{Kind: datastorage.NotFound, Detail: "not found"}
+}
+
+func (m *memory) ListWorkflows(context.Context, datastorage.WorkflowFilter, datastorage.Page) ([]datastorage.Workflow, int, error) {
+	return nil, 0, m.err
+}
+
+func (m *memory) Candidates(context.Context, datastorage.Search, int) ([]datastorage.Candidate, error) {
+	return nil, m.err
+}
+
+type fixture struct {
+	memory
+	health  datastorage.Health
+	handler http.Handler
+	log     bytes.Buffer
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{}
+	f.health.SetDatabase(datastorage.Connected)
+	f.health.SetQueue(datastorage.Connected)
+	handler, err := New(Options{
+		Events: &f.memory, Workflows: &f.memory, Health: &f.health, Metrics: NewMetrics("test", "none"),
+		Window: datastorage.Window{MaxAge: 168 * time.Hour, MaxFuture: 5 * time.Minute},
+		Log:    slog.New(slog.NewJSONHandler(&f.log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.handler = handler
+	return f
+}
+
+func (f *fixture) do(method, path, body string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	f.handler.ServeHTTP(w, r)
+	return w
+}
+
+type problem struct {
+	Type           string            `json:"type"`
+	Title          string            `json:"title"`
+	Status         int               `json:"status"`
+	Detail         string            `json:"detail"`
+	Instance       string            `json:"instance"`
+	RequestID      string            `json:"request_id"`
+	FieldErrors    map[string]string `json:"field_errors"`
+	InvalidIndexes []int             `json:"invalid_indexes"`
+}
+
+// problemOf also holds the answer against what every problem has.
+func problemOf(t *testing.T, w *httptest.ResponseRecorder, status int) problem {
+	t.Helper()
+	var p problem
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
+		t.Fatalf("%d %s: %v", w.Code, w.Body, err)
+	}
+	if w.Code != status || p.Status != status || w.Header().Get("Content-Type") != "application/problem+json" ||
+		p.Type == "" || p.Title == "" || p.Detail == "" || p.Instance == "" || p.RequestID != w.Header().Get("X-Request-ID") {
+		t.Errorf("status %d wanted, got %d %v %s", status, w.Code, w.Header(), w.Body)
+	}
+	return p
+}
+
+// event is a good one with members replaced; a nil member is left out.
+func event(changes map[string]any) string {
+	e := map[string]any{
+		"version": "1.0", "event_type": "aianalysis.rego.evaluation", "event_timestamp": time.Now().UTC().Format(time.RFC3339Nano),
+		"event_category": "analysis", "event_action": "policy_evaluation", "event_outcome": "success", "correlation_id": "rr-1",
+		"event_data": map[string]any{"a": 1},
+	}
+	maps.Copy(e, changes)
+	maps.DeleteFunc(e, func(_ string, v any) bool { return v == nil })
+	raw, err := json.Marshal(e)
+	if err != nil {
+		panic(err)
+	}
+	return string(raw)
+}
+
+type change = map[string]any
