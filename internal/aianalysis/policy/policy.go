@@ -1,4 +1,7 @@
 // Package policy evaluates the approval policy, a Rego module, in this process.
+//
+// It uses OPA's compiler and evaluator directly. The convenience package rego would link a planner and a WebAssembly compiler, more
+// than four megabytes that are never run here.
 package policy
 
 import (
@@ -10,14 +13,16 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/kubernaut-ai/kubernaut/internal/aianalysis"
 )
 
 const (
 	packagePath = "data.aianalysis.approval"
-	moduleName  = "approval.rego"
+	resultName  = "result"
 	degradedEnd = "; manual approval required"
 )
 
@@ -26,8 +31,10 @@ var removed = []string{"http.send", "net.lookup_ip_addr", "opa.runtime"}
 
 // prepared is one version of the policy, ready for use by any number of evaluations at once.
 type prepared struct {
-	query  rego.PreparedEvalQuery
-	sha256 string
+	compiler *ast.Compiler
+	query    ast.Body
+	data     storage.Store // empty: the policy decides on its input alone
+	sha256   string
 }
 
 // compile checks a policy text. The error names file, position and cause.
@@ -42,14 +49,16 @@ func compile(ctx context.Context, file string, text []byte) (*prepared, error) {
 	if have := module.Package.Path.String(); have != packagePath {
 		return nil, fmt.Errorf("compiling approval policy %q: line 1: package must be aianalysis.approval, not %s", file, trimData(have))
 	}
-	query, err := rego.New(
-		rego.Query(packagePath), rego.ParsedModule(module), rego.Capabilities(capabilities()), rego.SetRegoVersion(ast.RegoV1),
-	).PrepareForEval(ctx)
+	compiler := ast.NewCompiler().WithCapabilities(capabilities())
+	if compiler.Compile(map[string]*ast.Module{file: module}); compiler.Failed() {
+		return nil, fmt.Errorf("compiling approval policy: %w", compiler.Errors)
+	}
+	query, err := compiler.QueryCompiler().Compile(ast.MustParseBody(resultName + " = " + packagePath))
 	if err != nil {
 		return nil, fmt.Errorf("compiling approval policy: %w", err)
 	}
 	sum := sha256.Sum256(text)
-	return &prepared{query: query, sha256: hex.EncodeToString(sum[:])}, nil
+	return &prepared{compiler: compiler, query: query, data: inmem.New(), sha256: hex.EncodeToString(sum[:])}, nil
 }
 
 func capabilities() *ast.Capabilities {
@@ -74,14 +83,37 @@ func (p *prepared) evaluate(ctx context.Context, input map[string]any) (verdict 
 			verdict, err = aianalysis.Verdict{SHA256: p.sha256}, fmt.Errorf("policy engine panicked: %v", cause)
 		}
 	}()
-	results, err := p.query.Eval(ctx, rego.EvalInput(input), rego.EvalTime(time.Now()))
-	if err != nil {
+	value, err := p.run(ctx, input)
+	switch {
+	case err != nil:
 		return p.degraded("Policy evaluation failed: " + err.Error()), nil
-	}
-	if len(results) == 0 || len(results[0].Expressions) == 0 {
+	case value == nil:
 		return p.degraded("Policy gave no result"), nil
 	}
-	return p.read(results[0].Expressions[0].Value), nil
+	return p.read(value), nil
+}
+
+// run returns the policy's document as plain JSON values, or nil if there is none. It ends with an error when ctx does.
+func (p *prepared) run(ctx context.Context, input map[string]any) (any, error) {
+	given, err := ast.InterfaceToValue(input)
+	if err != nil {
+		return nil, fmt.Errorf("reading input: %w", err)
+	}
+	transaction, err := p.data.NewTransaction(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer p.data.Abort(ctx, transaction)
+	cancel := topdown.NewCancel()
+	defer context.AfterFunc(ctx, cancel.Cancel)()
+	results, err := topdown.NewQuery(p.query).
+		WithCompiler(p.compiler).WithStore(p.data).WithTransaction(transaction).
+		WithCancel(cancel).WithInput(ast.NewTerm(given)).WithTime(time.Now()).
+		Run(ctx)
+	if err != nil || len(results) == 0 {
+		return nil, err
+	}
+	return ast.JSON(results[0][ast.Var(resultName)].Value)
 }
 
 func (p *prepared) read(value any) aianalysis.Verdict {
