@@ -1,0 +1,207 @@
+package aianalysis
+
+import (
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/kubernaut-ai/kubernaut/api/v1alpha1"
+)
+
+var noFuncs = interceptor.Funcs{}
+
+func TestClasses(t *testing.T) {
+	rows := []struct {
+		class  Class
+		alert  bool
+		retry  bool
+		status []int
+	}{
+		{ClassPermanent, true, false, []int{400, 405, 413, 415, 422}},
+		{ClassAuthentication, true, false, []int{401}},
+		{ClassAuthorization, true, false, []int{403}},
+		{ClassConfiguration, true, false, []int{404}},
+		{ClassRateLimit, false, true, []int{429}},
+		{ClassTransient, false, true, []int{500, 502, 503, 504}},
+		{ClassTransient, true, true, []int{201, 204, 302, 307, 409, 418, 501}},
+	}
+	for _, row := range rows {
+		for _, status := range row.status {
+			class, alert := ClassOfStatus(status)
+			if class != row.class || alert != row.alert || class.Retryable() != row.retry {
+				t.Errorf("%d: %s alert %v retry %v", status, class, alert, class.Retryable())
+			}
+		}
+	}
+	for class, retry := range map[Class]bool{ClassTimeout: true, ClassNetwork: true, ClassInvalidResponse: true, ClassCircuitOpen: true, ClassInterrupted: true, ClassCancelled: false} {
+		if class.Retryable() != retry {
+			t.Errorf("%s: %v", class, !retry)
+		}
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	b := Backoff{Base: time.Second, Max: 5 * time.Minute}
+	rows := []struct {
+		n       int32
+		jitter  float64
+		failure CallError
+		want    time.Duration
+	}{
+		{1, 0, CallError{}, time.Second},
+		{1, -1, CallError{}, 900 * time.Millisecond},
+		{5, 1, CallError{}, 17600 * time.Millisecond},
+		{20, 1, CallError{}, 5 * time.Minute},
+		{1, 0, CallError{Class: ClassRateLimit}, 2 * time.Second},
+		{1, -1, CallError{Class: ClassRateLimit, RetryAfter: 7 * time.Second}, 7700 * time.Millisecond},
+		{4, 0, CallError{Class: ClassTransient, RetryAfter: 3 * time.Second}, 8 * time.Second},
+		{1, 0, CallError{Class: ClassTransient, RetryAfter: time.Hour}, 5 * time.Minute},
+	}
+	for _, row := range rows {
+		if got := b.Wait(row.n, row.jitter, &row.failure); got != row.want {
+			t.Errorf("n %d jitter %v %+v: %s, want %s", row.n, row.jitter, row.failure, got, row.want)
+		}
+	}
+	now := time.Now()
+	for ahead, want := range map[time.Duration]time.Duration{time.Second: time.Second, -time.Second: 0, 331 * time.Second: 0} {
+		if got := due(now.Add(ahead), now); got != want {
+			t.Errorf("due in %s: %s", ahead, got)
+		}
+	}
+}
+
+func TestEventIDs(t *testing.T) {
+	const uid = types.UID("3f6c2a10-8b1e-4a77-9d52-6c0f4b7e2d91")
+	for _, row := range []struct {
+		kind    string
+		ordinal int32
+		want    string
+	}{
+		{EventCall, 1, "b9a62f28-f0c0-5d0a-8549-5e307ade359a"},
+		{EventTransition, 3, "8b4412b0-e83c-553f-9fe4-addcfa22528b"},
+		{EventCompleted, 1, "a36c9042-7b2c-533a-b732-bf29d1609c7d"},
+	} {
+		if got := EventID(uid, row.kind, row.ordinal); got != row.want {
+			t.Errorf("%s/%d: %s", row.kind, row.ordinal, got)
+		}
+	}
+}
+
+func TestTrailTimesNeverGoBack(t *testing.T) {
+	var s v1alpha1.AIAnalysisStatus
+	now := time.Now()
+	if err := appendTrail(&s, []entry{transition(now, "a", "b"), transition(now.Add(-time.Hour), "b", "c")}); err != nil {
+		t.Fatal(err)
+	}
+	if !s.AuditTrail[1].At.After(s.AuditTrail[0].At.Time) || s.AuditTrail[1].Ordinal != 2 {
+		t.Errorf("%+v", s.AuditTrail)
+	}
+}
+
+func TestTransitions(t *testing.T) {
+	phases := []v1alpha1.Phase{"", v1alpha1.PhasePending, v1alpha1.PhaseInvestigating, v1alpha1.PhaseAnalyzing, v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed}
+	rows := []string{".P....", "..I..F", "...ACF", "....CF", "......", "......"}
+	for i, from := range phases {
+		for j, to := range phases {
+			if got := allowed(from, to); got != (rows[i][j] != '.') {
+				t.Errorf("%q -> %q: %v", from, to, got)
+			}
+		}
+	}
+	p := newPlan(&v1alpha1.AIAnalysis{Status: v1alpha1.AIAnalysisStatus{Phase: v1alpha1.PhaseFailed}}, time.Now())
+	if p.move(v1alpha1.PhaseCompleted, "") == nil {
+		t.Error("a final phase was left")
+	}
+}
+
+func TestIdleMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	NewMetrics(registry)
+	want := map[string]struct {
+		kind   dto.MetricType
+		labels string
+		series int
+	}{
+		"aianalysis_reconciler_reconciliations_total":       {dto.MetricType_COUNTER, "phase,result,", 6},
+		"aianalysis_reconciler_duration_seconds":            {dto.MetricType_HISTOGRAM, "phase,", 4},
+		"aianalysis_rego_evaluations_total":                 {dto.MetricType_COUNTER, "degraded,outcome,", 6},
+		"aianalysis_approval_decisions_total":               {dto.MetricType_COUNTER, "decision,environment,", 6},
+		"aianalysis_confidence_score_distribution":          {dto.MetricType_HISTOGRAM, "signal_type,", 1},
+		"aianalysis_failures_total":                         {dto.MetricType_COUNTER, "reason,sub_reason,", 17},
+		"aianalysis_audit_validation_attempts_total":        {dto.MetricType_COUNTER, "is_valid,workflow_id,", 2},
+		"aianalysis_quality_detected_labels_failures_total": {dto.MetricType_COUNTER, "field_name,", 7},
+		"aianalysis_recovery_status_populated_total":        {dto.MetricType_COUNTER, "failure_understood,state_changed,", 4},
+		"aianalysis_recovery_status_skipped_total":          {dto.MetricType_COUNTER, "", 1},
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(families) != len(want) {
+		t.Errorf("%d families", len(families))
+	}
+	for _, family := range families {
+		row := want[family.GetName()]
+		labels := ""
+		for _, pair := range family.Metric[0].Label {
+			labels += pair.GetName() + ","
+		}
+		if family.GetType() != row.kind || labels != row.labels || len(family.Metric) != row.series || family.GetHelp() == "" {
+			t.Errorf("%s: %s, labels %s, %d series", family.GetName(), family.GetType(), labels, len(family.Metric))
+		}
+	}
+}
+
+func TestFreeTextLabelsAreBounded(t *testing.T) {
+	var limit labelLimit
+	for i := range maxLabelValues {
+		limit.value(string(rune('a' + i)))
+	}
+	if got := limit.value("one too many"); got != "other" {
+		t.Error(got)
+	}
+	if got := limit.value("a"); got != "a" {
+		t.Error(got)
+	}
+}
+
+func TestPolicyInputHasNoNulls(t *testing.T) {
+	input := PolicyInput(sample())
+	if input["target_in_owner_chain"] != false || input["recovery_attempt_number"] != 0 || input["confidence"] != 0.0 {
+		t.Errorf("%v", input)
+	}
+	for _, key := range []string{"warnings", "failed_detections"} {
+		if have, ok := input[key].([]any); !ok || have == nil {
+			t.Errorf("%s: %v", key, input[key])
+		}
+	}
+	cr := sample()
+	cr.Spec.AnalysisRequest.SignalContext.EnrichmentResults.DetectedLabels = &v1alpha1.DetectedLabels{Stateful: true, FailedDetections: []string{"hpaEnabled"}}
+	labels := PolicyInput(cr)["detected_labels"].(map[string]any)
+	if len(labels) != 8 || labels["stateful"] != true {
+		t.Errorf("%v", labels)
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	w := newWorld(t, noFuncs, sample())
+	w.hapi.replies = []reply{{answer: goodAnswer(), status: 200}}
+	w.finish()
+	cr := sample()
+	cr.Spec.TimeoutConfig = &v1alpha1.AIAnalysisTimeoutConfig{InvestigatingTimeout: v1alpha1.Duration{Duration: 2 * time.Second}}
+	w2 := newWorld(t, noFuncs, cr)
+	w2.hapi.replies = w.hapi.replies
+	w2.finish()
+	cr = sample()
+	cr.Spec.TimeoutConfig = &v1alpha1.AIAnalysisTimeoutConfig{InvestigatingTimeout: v1alpha1.Duration{Duration: time.Hour}}
+	w3 := newWorld(t, noFuncs, cr)
+	w3.hapi.replies = w.hapi.replies
+	w3.finish()
+	if w.hapi.limits[0] != time.Minute || w2.hapi.limits[0] != 2*time.Second || w3.hapi.limits[0] != 10*time.Minute {
+		t.Errorf("%s %s %s", w.hapi.limits[0], w2.hapi.limits[0], w3.hapi.limits[0])
+	}
+}
