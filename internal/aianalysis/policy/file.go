@@ -46,9 +46,6 @@ func Open(ctx context.Context, path string, logger logr.Logger, registry prometh
 		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "aianalysis_rego_policy_info", Help: "The approval policy in force."}, []string{"sha256"}),
 	}
-	registry.MustRegister(f.reloads, f.info)
-	f.reloads.WithLabelValues("success")
-	f.reloads.WithLabelValues("failure")
 	text, err := readLimited(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading approval policy: %w", err)
@@ -57,6 +54,9 @@ func Open(ctx context.Context, path string, logger logr.Logger, registry prometh
 	if err != nil {
 		return nil, err
 	}
+	registry.MustRegister(f.reloads, f.info)
+	f.reloads.WithLabelValues("success")
+	f.reloads.WithLabelValues("failure")
 	f.use(first)
 	return f, nil
 }
