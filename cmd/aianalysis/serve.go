@@ -40,63 +40,86 @@ func (e everywhere) Start(ctx context.Context) error { return e(ctx) }
 // NeedLeaderElection tells the manager to start it at once.
 func (e everywhere) NeedLeaderElection() bool { return false }
 
-// serve wires the controller and runs it until ctx ends, then shuts it down in order: manager, policy watcher, audit, servers.
-func serve(ctx context.Context, s *settings.Settings, logger logr.Logger) error {
-	approval, err := policy.Open(ctx, s.PolicyPath, logger.WithName("policy"), metrics.Registry)
-	if err != nil {
+// controller is everything that runs, wired but not yet started.
+type controller struct {
+	settings *settings.Settings
+	logger   logr.Logger
+	manager  ctrl.Manager
+	policy   *policy.File
+	holmes   *holmes.Client
+	store    *audit.Client
+	trail    *audit.Log
+	synced   atomic.Bool
+}
+
+// serve wires the controller and runs it until ctx ends.
+func serve(ctx context.Context, s *settings.Settings, logger logr.Logger) (err error) {
+	c := &controller{settings: s, logger: logger}
+	if c.policy, err = policy.Open(ctx, s.PolicyPath, logger.WithName("policy"), metrics.Registry); err != nil {
 		return err
 	}
-	hapi, err := holmes.New(holmes.Config{
+	c.holmes, err = holmes.New(holmes.Config{
 		URL: s.HolmesURL, MaxResponseBytes: int64(s.HolmesMaxResponse), TokenFile: s.HolmesTokenFile, CAFile: s.HolmesCAFile,
 	})
 	if err != nil {
 		return err
 	}
-	mgr, err := newManager(s)
-	if err != nil {
+	if c.manager, err = newManager(s); err != nil {
 		return fmt.Errorf("reaching Kubernetes: %w", err)
 	}
-	waker := &aianalysis.Waker{}
-	store := audit.NewClient(s.DataStorageURL, s.DataStorageTokenFile, s.DataStorageTimeout)
-	trail := audit.New(audit.Config{BufferSize: s.AuditBuffer, BatchSize: s.AuditBatch, FlushInterval: s.AuditFlushInterval},
-		store, audit.NewMetrics(metrics.Registry), logger.WithName("audit"), waker.Wake)
+	if err := c.reconcile(ctx); err != nil {
+		return fmt.Errorf("registering the controller: %w", err)
+	}
+	handler, err := c.background(ctx)
+	if err != nil {
+		return err
+	}
+	return c.run(ctx, handler)
+}
 
-	drained, drain := context.WithCancel(context.Background())
-	defer drain()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.DrainTimeout, drain) })()
+// reconcile registers the reconciler. Its running steps outlive ctx for as long as a shutdown may take.
+func (c *controller) reconcile(ctx context.Context) error {
+	s, waker := c.settings, &aianalysis.Waker{}
+	c.store = audit.NewClient(s.DataStorageURL, s.DataStorageTokenFile, s.DataStorageTimeout)
+	c.trail = audit.New(audit.Config{
+		BufferSize: s.AuditBuffer, BatchSize: s.AuditBatch, FlushInterval: s.AuditFlushInterval,
+		Logger: c.logger.WithName("audit"), Wake: waker.Wake,
+	}, c.store, audit.NewMetrics(metrics.Registry))
+
+	drained, drain := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(s.DrainTimeout, drain) })
 	r := &aianalysis.Reconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), HolmesGPT: hapi, Policy: approval, Audit: trail,
-		Recorder: mgr.GetEventRecorderFor(aianalysis.Component), //nolint:staticcheck // core v1 Events are part of the interface, and the only ones the role grants
+		Client: c.manager.GetClient(), Live: c.manager.GetAPIReader(), HolmesGPT: c.holmes, Policy: c.policy, Audit: c.trail,
+		Recorder: c.manager.GetEventRecorderFor(aianalysis.Component), //nolint:staticcheck // core v1 Events are part of the interface, and the only ones the role grants
 		Metrics:  aianalysis.NewMetrics(metrics.Registry),
 		Options:  options(s), Now: time.Now, Jitter: func() float64 { return 2*rand.Float64() - 1 }, Drained: drained,
 	}
-	if err := r.SetupWithManager(mgr, s.Workers, waker); err != nil {
-		return fmt.Errorf("registering the controller: %w", err)
-	}
-	synced := &atomic.Bool{}
-	holmesUp, storeUp := newDependency(hapi.Ready, nil), newDependency(store.Ready, trail.Kick)
-	background := []everywhere{
+	return r.SetupWithManager(c.manager, s.Workers, waker)
+}
+
+// background adds what a standby does too, and returns the probes that show it.
+func (c *controller) background(ctx context.Context) (http.Handler, error) {
+	holmesUp, storeUp := newDependency(c.holmes.Ready, nil), newDependency(c.store.Ready, c.trail.Kick)
+	for _, work := range []everywhere{
 		func(ctx context.Context) error {
-			_, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.AIAnalysis{})
-			synced.Store(err == nil)
+			_, err := c.manager.GetCache().GetInformer(ctx, &v1alpha1.AIAnalysis{})
+			c.synced.Store(err == nil)
 			return nil
 		},
-		approval.Watch,
+		c.policy.Watch,
 		func(ctx context.Context) error { holmesUp.watch(ctx); return nil },
 		func(ctx context.Context) error { storeUp.watch(ctx); return nil },
-	}
-	for _, work := range background {
-		if err := mgr.Add(work); err != nil {
-			return err
+	} {
+		if err := c.manager.Add(work); err != nil {
+			return nil, err
 		}
 	}
-	handler := probes{checks: []check{
-		{name: "cache-sync", ask: syncCheck(ctx, synced)},
-		{name: "approval-policy", informational: true, ask: policyCheck(approval)},
+	return probes{checks: []check{
+		{name: "cache-sync", ask: c.syncCheck(ctx)},
+		{name: "approval-policy", informational: true, ask: c.policyCheck},
 		{name: "holmesgpt-api", informational: true, ask: holmesUp.ask},
 		{name: "datastorage", informational: true, ask: storeUp.ask},
-	}}.handler()
-	return runAll(ctx, s, mgr, trail, handler, logger)
+	}}.handler(), nil
 }
 
 func newManager(s *settings.Settings) (ctrl.Manager, error) {
@@ -122,9 +145,9 @@ func newManager(s *settings.Settings) (ctrl.Manager, error) {
 	})
 }
 
-// runAll runs probes, sender and manager, and takes them down one after the other.
-func runAll(ctx context.Context, s *settings.Settings, mgr ctrl.Manager, trail *audit.Log, handler http.Handler, logger logr.Logger) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.ProbeAddress)
+// run starts probes, sender and manager, and takes them down one after the other: manager, policy watcher, audit, servers.
+func (c *controller) run(ctx context.Context, handler http.Handler) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.settings.ProbeAddress)
 	if err != nil {
 		return fmt.Errorf("listening for probes: %w", err)
 	}
@@ -132,23 +155,23 @@ func runAll(ctx context.Context, s *settings.Settings, mgr ctrl.Manager, trail *
 	var servers errgroup.Group
 	servers.Go(func() error { return server.Serve(listener) })
 
-	sending, stopSending := context.WithCancel(context.Background())
+	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	sent := make(chan struct{})
-	go func() { defer close(sent); trail.Run(sending) }()
+	go func() { defer close(sent); c.trail.Run(sending) }()
 
-	managed := mgr.Start(ctx)
+	managed := c.manager.Start(ctx)
 	stopped := time.Now()
 	stopSending()
 	<-sent
-	flush, cancel := context.WithTimeout(context.Background(), s.FlushTimeout)
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.settings.FlushTimeout)
 	defer cancel()
-	trail.Flush(flush)
+	c.trail.Flush(flush)
 	flushed := time.Now()
 	_ = server.Close() // the process ends, whatever it says
 	if err := servers.Wait(); !errors.Is(err, http.ErrServerClosed) {
 		managed = errors.Join(managed, fmt.Errorf("serving probes: %w", err))
 	}
-	logger.Info("stopped: manager, policy watcher, audit, servers", "auditSeconds", flushed.Sub(stopped).Seconds(), "auditEventsLeft", trail.Left())
+	c.logger.Info("stopped: manager, policy watcher, audit, servers", "auditSeconds", flushed.Sub(stopped).Seconds(), "auditEventsLeft", c.trail.Left())
 	return managed
 }
 
@@ -161,25 +184,23 @@ func options(s *settings.Settings) aianalysis.Options {
 }
 
 // syncCheck is also what turns a process red that is going down.
-func syncCheck(ctx context.Context, synced *atomic.Bool) func() (string, error) {
+func (c *controller) syncCheck(ctx context.Context) func() (string, error) {
 	return func() (string, error) {
 		switch {
 		case ctx.Err() != nil:
 			return "", errors.New("shutting down")
-		case !synced.Load():
+		case !c.synced.Load():
 			return "", errors.New("not synced yet")
 		}
 		return "", nil
 	}
 }
 
-func policyCheck(approval *policy.File) func() (string, error) {
-	return func() (string, error) {
-		sum, refused := approval.Status()
-		short := "sha256:" + sum[:12]
-		if refused != nil {
-			return "", fmt.Errorf("%w; in force %s", refused, short)
-		}
-		return short, nil
+func (c *controller) policyCheck() (string, error) {
+	sum, refused := c.policy.Status()
+	short := "sha256:" + sum[:12]
+	if refused != nil {
+		return "", fmt.Errorf("%w; in force %s", refused, short)
 	}
+	return short, nil
 }

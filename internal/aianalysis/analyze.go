@@ -34,12 +34,12 @@ func (r *Reconciler) analyze(ctx context.Context, cr *v1alpha1.AIAnalysis) (*pla
 	if err != nil {
 		log.FromContext(ctx).Error(err, "approval policy could not be evaluated")
 		text := cut(err.Error(), 512)
-		p.audit(errorOccurred(p.now, cr.Status.Phase, "Policy", text, false))
+		p.audit(errorOccurred(p.now, cr.Status.Phase, ClassPolicy, text))
 		return p, p.fail(v1alpha1.ReasonRegoEvaluationError, v1alpha1.SubReasonPolicyEvaluationFailed, "Approval policy evaluation failed: "+text)
 	}
 	if verdict.Degraded {
 		log.FromContext(ctx).Info("approval policy degraded, approval required", "cause", verdict.Reason)
-		p.audit(errorOccurred(p.now, cr.Status.Phase, "Policy", verdict.Reason, false))
+		p.audit(errorOccurred(p.now, cr.Status.Phase, ClassPolicy, verdict.Reason))
 	}
 	return p, p.decided(verdict, cr)
 }

@@ -2,7 +2,6 @@ package aianalysis
 
 import (
 	"fmt"
-	"net/http"
 	"time"
 )
 
@@ -23,6 +22,7 @@ const (
 	ClassCircuitOpen     Class = "CircuitOpen"
 	ClassInterrupted     Class = "Interrupted"
 	ClassCancelled       Class = "Cancelled"
+	ClassPolicy          Class = "Policy" // of evaluations, not of attempts
 )
 
 // Retryable reports whether another attempt may end better.
@@ -41,18 +41,17 @@ const minRateLimitWait = 2 * time.Second
 // ClassOfStatus classifies an HTTP status other than 200. Alert means that a person should look: it will not mend itself.
 func ClassOfStatus(status int) (class Class, alert bool) {
 	switch status {
-	case http.StatusUnauthorized:
+	case 401:
 		return ClassAuthentication, true
-	case http.StatusForbidden:
+	case 403:
 		return ClassAuthorization, true
-	case http.StatusNotFound:
+	case 404:
 		return ClassConfiguration, true
-	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge,
-		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+	case 400, 405, 413, 415, 422:
 		return ClassPermanent, true
-	case http.StatusTooManyRequests:
+	case 429:
 		return ClassRateLimit, false
-	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case 500, 502, 503, 504:
 		return ClassTransient, false
 	default:
 		return ClassTransient, true

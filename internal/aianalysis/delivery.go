@@ -117,7 +117,7 @@ func (r *Reconciler) finish(ctx context.Context, cr *v1alpha1.AIAnalysis) (ctrl.
 func (r *Reconciler) cancelled(ctx context.Context, cr *v1alpha1.AIAnalysis) (*v1alpha1.AIAnalysis, error) {
 	p := newPlan(cr, r.Now())
 	p.audit(r.runs.unrecorded(cr.UID)...)
-	p.audit(errorOccurred(p.now, cr.Status.Phase, string(ClassCancelled), msgDeleted, false))
+	p.audit(errorOccurred(p.now, cr.Status.Phase, ClassCancelled, msgDeleted))
 	if err := p.fail(v1alpha1.ReasonAnalysisCancelled, v1alpha1.SubReasonResourceDeleted, msgDeleted); err != nil {
 		return nil, err
 	}

@@ -103,7 +103,7 @@ func (r *Reconciler) attemptFailed(ctx context.Context, cr *v1alpha1.AIAnalysis,
 	if made != nil {
 		p.audit(*made)
 	}
-	occurred := errorOccurred(p.now, cr.Status.Phase, string(failure.Class), failure.Text, failure.Class.Retryable())
+	occurred := errorOccurred(p.now, cr.Status.Phase, failure.Class, failure.Text)
 	occurred.data["attempt"] = n
 	p.audit(occurred)
 	p.next.ConsecutiveFailures = n

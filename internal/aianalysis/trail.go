@@ -134,9 +134,9 @@ func callMade(at time.Time, call Call, attempt int32, failure *CallError) entry 
 	return entry{EventCall, at, data}
 }
 
-func errorOccurred(at time.Time, phase v1alpha1.Phase, class, text string, retryable bool) entry {
+func errorOccurred(at time.Time, phase v1alpha1.Phase, class Class, text string) entry {
 	return entry{EventError, at, map[string]any{
-		"phase": string(phase), "error": text, "error_message": text, "error_class": class, "retryable": retryable,
+		"phase": string(phase), "error": text, "error_message": text, "error_class": string(class), "retryable": class.Retryable(),
 	}}
 }
 

@@ -10,11 +10,14 @@ import (
 	"github.com/kubernaut-ai/kubernaut/internal/aianalysis"
 )
 
-// Config bounds the buffer and the batches.
+// Config bounds the buffer and the batches, and says whom to tell.
 type Config struct {
 	BufferSize    int
 	BatchSize     int
 	FlushInterval time.Duration
+	Logger        logr.Logger
+	// Wake is called, without locks held, when there is news of a CR whose analysis has ended.
+	Wake func(types.NamespacedName)
 }
 
 // Log is an aianalysis.AuditLog in memory, with a sender that empties it; see Run. What it holds is lost with the process and is
@@ -23,8 +26,6 @@ type Log struct {
 	config  Config
 	client  *Client
 	metrics *Metrics
-	logger  logr.Logger
-	wake    func(types.NamespacedName)
 	now     func() time.Time
 
 	more chan struct{} // something was submitted
@@ -57,11 +58,11 @@ type track struct {
 	ended    bool // the last event of the analysis is among them
 }
 
-// New makes a log. wake is called, without locks held, when there is news of a CR whose analysis has ended.
-func New(config Config, client *Client, metrics *Metrics, logger logr.Logger, wake func(types.NamespacedName)) *Log {
+// New makes a log that sends through client.
+func New(config Config, client *Client, metrics *Metrics) *Log {
 	metrics.fill(0, config.BufferSize)
 	return &Log{
-		config: config, client: client, metrics: metrics, logger: logger, wake: wake, now: time.Now,
+		config: config, client: client, metrics: metrics, now: time.Now,
 		more: make(chan struct{}, 1), kick: make(chan struct{}, 1), tracks: map[types.UID]*track{},
 	}
 }
@@ -86,7 +87,7 @@ func (l *Log) Submit(owner types.NamespacedName, events []aianalysis.AuditEvent)
 		}
 		body, err := encode(e)
 		if err != nil {
-			l.logger.Error(err, "audit event cannot be encoded", "eventId", e.ID)
+			l.config.Logger.Error(err, "audit event cannot be encoded", "eventId", e.ID)
 			continue
 		}
 		t.known[e.ID] = false

@@ -62,9 +62,9 @@ func newBench(t *testing.T, answer func([]event) (int, string), buffer int) *ben
 	b := &bench{store: &store{answer: answer}, now: time.Now()}
 	server := httptest.NewServer(b.store)
 	t.Cleanup(server.Close)
-	b.Log = New(Config{BufferSize: buffer, BatchSize: 1000, FlushInterval: time.Second},
-		NewClient(server.URL, "", 5*time.Second), NewMetrics(prometheus.NewRegistry()), logr.Discard(),
-		func(name types.NamespacedName) { b.woken = append(b.woken, name) })
+	b.Log = New(Config{BufferSize: buffer, BatchSize: 1000, FlushInterval: time.Second, Logger: logr.Discard(),
+		Wake: func(name types.NamespacedName) { b.woken = append(b.woken, name) },
+	}, NewClient(server.URL, "", 5*time.Second), NewMetrics(prometheus.NewRegistry()))
 	b.Log.now = func() time.Time { return b.now }
 	return b
 }
@@ -206,7 +206,7 @@ func TestRunSendsWithinTheFlushInterval(t *testing.T) {
 	b.Log.now = time.Now
 	b.Log.config.FlushInterval = 10 * time.Millisecond
 	woken := make(chan struct{}, 2)
-	b.Log.wake = func(types.NamespacedName) { woken <- struct{}{} }
+	b.Log.config.Wake = func(types.NamespacedName) { woken <- struct{}{} }
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); b.Run(ctx) }()

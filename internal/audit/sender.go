@@ -147,7 +147,7 @@ func (l *Log) deliver(ctx context.Context, batch []*item) (asked time.Duration, 
 			parts = append(split(part, r.invalid), parts[1:]...)
 			continue
 		case refused(r.status) && !r.date.IsZero() && part[0].at.After(r.date.Add(clockSkew)):
-			l.logger.Info("clock is ahead of Data Storage's, audit event held back", "eventId", part[0].id)
+			l.config.Logger.Info("clock is ahead of Data Storage's, audit event held back", "eventId", part[0].id)
 			l.park(part)
 		case refused(r.status):
 			l.metrics.Failed.Inc()
@@ -198,7 +198,7 @@ func (l *Log) stored(batch []*item, r reply) {
 	for i, it := range batch {
 		if !l.wrote && i < len(r.ids) && r.ids[i] != it.id {
 			l.wrote = true
-			l.logger.Info("Data Storage assigns its own event ids: events sent again may be stored twice")
+			l.config.Logger.Info("Data Storage assigns its own event ids: events sent again may be stored twice")
 		}
 		l.metrics.Written.Inc()
 		if t := l.tracks[it.uid]; t != nil {
@@ -223,7 +223,7 @@ func (l *Log) park(batch []*item) {
 
 func (l *Log) reject(it *item, detail string) {
 	l.metrics.Dropped.Inc()
-	l.logger.Error(nil, "Data Storage refused an audit event", "eventId", it.id, "detail", detail)
+	l.config.Logger.Error(nil, "Data Storage refused an audit event", "eventId", it.id, "detail", detail)
 	l.mu.Lock()
 	if t := l.tracks[it.uid]; t != nil {
 		t.rejected = append(t.rejected, it.id)
@@ -241,9 +241,9 @@ func (l *Log) away(batch []*item, r reply) {
 		cause = r.err.Error()
 	}
 	if r.status >= 400 && r.status < 500 {
-		l.logger.Error(r.err, "Data Storage does not let this controller write", "status", r.status, "detail", cause)
+		l.config.Logger.Error(r.err, "Data Storage does not let this controller write", "status", r.status, "detail", cause)
 	} else {
-		l.logger.Info("Data Storage is away, audit events are kept", "status", r.status, "detail", cause)
+		l.config.Logger.Info("Data Storage is away, audit events are kept", "status", r.status, "detail", cause)
 	}
 	l.mu.Lock()
 	l.queue = slices.Concat(batch, l.queue)
@@ -286,6 +286,6 @@ func (l *Log) settled(batch []*item) (owners []types.NamespacedName) {
 
 func (l *Log) tell(owners []types.NamespacedName) {
 	for _, owner := range owners {
-		l.wake(owner)
+		l.config.Wake(owner)
 	}
 }
