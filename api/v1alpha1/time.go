@@ -19,7 +19,7 @@ type Duration struct {
 }
 
 // MarshalJSON writes the duration as Go formats it.
-func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.Duration.String()) }
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
 
 // UnmarshalJSON never fails; see Duration.
 func (d *Duration) UnmarshalJSON(data []byte) error {

@@ -43,7 +43,7 @@ type program struct {
 func start(t *testing.T, access, hapi, store string) *program {
 	t.Helper()
 	p := &program{probes: free(t), ended: make(chan error, 1)}
-	p.cmd = exec.Command(os.Args[0], //nolint:noctx // it must outlive t.Context to be stopped in order
+	p.cmd = exec.Command(os.Args[0],
 		"--kubeconfig", access, "--holmesgpt-api-url", hapi, "--datastorage-url", store,
 		"--rego-policy-path", policyPath(t), "--metrics-bind-address", free(t), "--health-probe-bind-address", p.probes)
 	p.cmd.Env = append(os.Environ(), "AIANALYSIS_TEST_PROGRAM=1")
@@ -75,7 +75,7 @@ func (p *program) get(ctx context.Context, path string) (int, string) {
 	if err != nil {
 		return 0, err.Error()
 	}
-	defer reply.Body.Close() //nolint:errcheck // only read
+	defer reply.Body.Close()
 	text, err := io.ReadAll(reply.Body)
 	if err != nil {
 		return 0, err.Error()
@@ -98,7 +98,7 @@ func free(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close() //nolint:errcheck // it was only asked for its port
+	defer listener.Close()
 	return listener.Addr().String()
 }
 

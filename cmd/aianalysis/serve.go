@@ -92,7 +92,7 @@ func (c *controller) reconcile(ctx context.Context) error {
 		Client: c.manager.GetClient(), Live: c.manager.GetAPIReader(), HolmesGPT: c.holmes, Policy: c.policy, Audit: c.trail,
 		Recorder: c.manager.GetEventRecorderFor(aianalysis.Component), //nolint:staticcheck // core v1 Events are part of the interface, and the only ones the role grants
 		Metrics:  aianalysis.NewMetrics(metrics.Registry),
-		Options:  options(s), Now: time.Now, Jitter: func() float64 { return 2*rand.Float64() - 1 }, Drained: drained,
+		Options:  options(s), Now: time.Now, Jitter: func() float64 { return 2*rand.Float64() - 1 }, OnDrained: func(cancel func()) func() bool { return context.AfterFunc(drained, cancel) },
 	}
 	return r.SetupWithManager(c.manager, s.Workers, waker)
 }

@@ -53,11 +53,9 @@ func (p *plan) toPolicy(answer *Answer) error {
 		return err
 	}
 	p.announce("InvestigationComplete", "Investigating -> Analyzing")
-	reason, message := v1alpha1.CondWorkflowSelected, "Workflow selected"
-	if answer.Workflow == nil {
-		reason, message = v1alpha1.CondWorkflowResolutionFailed, msgNoWorkflow
-	} else {
-		message = "Workflow " + answer.Workflow.WorkflowID + " selected"
+	reason, message := v1alpha1.CondWorkflowResolutionFailed, msgNoWorkflow
+	if answer.Workflow != nil {
+		reason, message = v1alpha1.CondWorkflowSelected, "Workflow "+answer.Workflow.WorkflowID+" selected"
 	}
 	p.conditions().investigated(reason, message)
 	p.conditions().inProgress(msgAnalyzing)

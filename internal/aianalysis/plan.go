@@ -16,7 +16,6 @@ type plan struct {
 	uid     string
 	from    v1alpha1.AIAnalysisStatus // what it was computed on
 	next    v1alpha1.AIAnalysisStatus
-	created bool             // the plan gives an object its first phase: neither audited nor counted
 	entries []entry          // audit entries, numbered by seal
 	effects []func(*Metrics) // business counters
 	events  []kubeEvent

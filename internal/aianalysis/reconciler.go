@@ -47,8 +47,10 @@ type Reconciler struct {
 	Metrics   *Metrics
 	Options   Options
 	Now       func() time.Time
-	Jitter    func() float64  // in [-1, 1]
-	Drained   context.Context // ends running steps once a shutdown has waited long enough; a reconcile outlives its own context until then
+	Jitter    func() float64 // in [-1, 1]
+	// OnDrained calls back once a shutdown has waited long enough for running steps: a reconcile outlives its own context until then.
+	// It has the meaning of context.AfterFunc.
+	OnDrained func(cancel func()) (stop func() bool)
 
 	runs runs
 }
@@ -59,7 +61,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	defer func() { r.Metrics.Duration.WithLabelValues("overall").Observe(time.Since(begun).Seconds()) }()
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(r.Drained, cancel)()
+	defer r.OnDrained(cancel)()
 
 	cr, err := r.fetch(work, req)
 	if cr == nil || err != nil {

@@ -27,9 +27,9 @@ func TestHappyAnalysis(t *testing.T) {
 	w := newWorld(t, noFuncs, sample())
 	w.audit.up = true
 	w.hapi.replies = []reply{{answer: goodAnswer(), status: 200}}
-	cr := w.finish()
+	w.finish()
 	w.reconcile()
-	cr = w.get()
+	cr := w.get()
 	s := cr.Status
 	if s.Phase != v1alpha1.PhaseCompleted || s.Message != msgCompleted || s.Reason != "" || s.SubReason != "" {
 		t.Errorf("end: %s %q %q %q", s.Phase, s.Message, s.Reason, s.SubReason)

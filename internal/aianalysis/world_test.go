@@ -54,7 +54,7 @@ func (w *world) process(c client.Client) *Reconciler {
 	return &Reconciler{
 		Client: c, Live: c, Recorder: w.recorder, HolmesGPT: w.hapi, Policy: w.policy, Audit: w.audit,
 		Metrics: NewMetrics(w.registry), Now: func() time.Time { return w.now }, Jitter: func() float64 { return 0 },
-		Drained: context.Background(),
+		OnDrained: func(func()) func() bool { return func() bool { return true } },
 		Options: Options{CallTimeout: time.Minute, MaxCallTimeout: 10 * time.Minute, MaxRetries: 5, PolicyTimeout: time.Second,
 			FinalizerTimeout: 30 * time.Second, Backoff: Backoff{Base: time.Second, Max: 5 * time.Minute}},
 	}

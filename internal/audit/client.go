@@ -85,7 +85,7 @@ func (c *Client) Ready(ctx context.Context) error {
 	if err != nil {
 		return cause(err)
 	}
-	defer answer.Body.Close() //nolint:errcheck // nothing to do about it
+	defer answer.Body.Close()
 	if _, err := io.Copy(io.Discard, io.LimitReader(answer.Body, maxReply)); err != nil {
 		return cause(err)
 	}
@@ -115,7 +115,7 @@ func (c *Client) post(ctx context.Context, events [][]byte) reply {
 	if err != nil {
 		return reply{err: cause(err)}
 	}
-	defer answer.Body.Close() //nolint:errcheck // nothing to do about it
+	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxReply))
 	if err != nil {
 		return reply{err: cause(err)}

@@ -204,9 +204,9 @@ func TestAbandonNamesWhatIsLost(t *testing.T) {
 func TestRunSendsWithinTheFlushInterval(t *testing.T) {
 	b := newBench(t, always(http.StatusServiceUnavailable), 100)
 	b.Log.now = time.Now
-	b.Log.config.FlushInterval = 10 * time.Millisecond
+	b.config.FlushInterval = 10 * time.Millisecond
 	woken := make(chan struct{}, 2)
-	b.Log.config.Wake = func(types.NamespacedName) { woken <- struct{}{} }
+	b.config.Wake = func(types.NamespacedName) { woken <- struct{}{} }
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); b.Run(ctx) }()

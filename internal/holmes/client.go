@@ -79,16 +79,14 @@ func (c *Client) Investigate(ctx context.Context, cr *v1alpha1.AIAnalysis, attem
 	path, body := buildRequest(cr)
 	call := aianalysis.Call{Endpoint: path}
 	begun := time.Now()
-	reply, text, err := c.post(ctx, path, body, aianalysis.EventID(cr.UID, requestIDKind, attempt))
+	head, text, err := c.post(ctx, path, body, aianalysis.EventID(cr.UID, requestIDKind, attempt))
 	call.Duration = time.Since(begun)
-	if reply != nil {
-		call.Status = reply.StatusCode
-	}
+	call.Status = head.status
 	switch {
 	case err != nil:
 		return nil, call, err
-	case reply.StatusCode != http.StatusOK:
-		return nil, call, c.refused(reply, text)
+	case head.status != http.StatusOK:
+		return nil, call, c.refused(head, text)
 	}
 	answer, err := decode(text, cr.Spec.IsRecoveryAttempt)
 	if err != nil {
@@ -107,22 +105,28 @@ func (c *Client) Ready(ctx context.Context) error {
 	if err != nil {
 		return cause(err)
 	}
-	defer reply.Body.Close() //nolint:errcheck // nothing to do about it
+	defer reply.Body.Close()
 	if reply.StatusCode != http.StatusOK {
 		return fmt.Errorf("HTTP %d", reply.StatusCode)
 	}
 	return nil
 }
 
-// post returns the reply with its body read, or a *aianalysis.CallError. Both are given when the body is unusable.
-func (c *Client) post(ctx context.Context, path string, body any, id string) (*http.Response, []byte, error) {
+// reply is the head of an answer; status 0: there was none.
+type reply struct {
+	status int
+	header http.Header
+}
+
+// post returns the answer's head and body, or a *aianalysis.CallError; with the head, if the body was unusable.
+func (c *Client) post(ctx context.Context, path string, body any, id string) (head reply, text []byte, err error) {
 	payload, err := json.Marshal(body)
 	if err != nil {
-		return nil, nil, &aianalysis.CallError{Class: aianalysis.ClassPermanent, Alert: true, Text: "holmesgpt-api: request cannot be encoded", Err: err}
+		return head, nil, &aianalysis.CallError{Class: aianalysis.ClassPermanent, Alert: true, Text: "holmesgpt-api: request cannot be encoded", Err: err}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.config.URL+path, bytes.NewReader(payload))
 	if err != nil {
-		return nil, nil, &aianalysis.CallError{Class: aianalysis.ClassPermanent, Alert: true, Text: "holmesgpt-api: request cannot be made", Err: err}
+		return head, nil, &aianalysis.CallError{Class: aianalysis.ClassPermanent, Alert: true, Text: "holmesgpt-api: request cannot be made", Err: err}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
@@ -130,23 +134,24 @@ func (c *Client) post(ctx context.Context, path string, body any, id string) (*h
 	if c.config.TokenFile != "" {
 		token, err := os.ReadFile(c.config.TokenFile)
 		if err != nil {
-			return nil, nil, &aianalysis.CallError{Class: aianalysis.ClassPermanent, Alert: true, Text: "holmesgpt-api: token file cannot be read", Err: err}
+			return head, nil, &aianalysis.CallError{Class: aianalysis.ClassPermanent, Alert: true, Text: "holmesgpt-api: token file cannot be read", Err: err}
 		}
 		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	}
-	reply, err := c.http.Do(req)
+	answer, err := c.http.Do(req)
 	if err != nil {
-		return nil, nil, noResponse(ctx, err)
+		return head, nil, noResponse(ctx, err)
 	}
-	defer reply.Body.Close() //nolint:errcheck // the connection is thrown away
-	text, err := io.ReadAll(io.LimitReader(reply.Body, c.config.MaxResponseBytes+1))
+	defer answer.Body.Close()
+	head = reply{status: answer.StatusCode, header: answer.Header}
+	text, err = io.ReadAll(io.LimitReader(answer.Body, c.config.MaxResponseBytes+1))
 	switch {
 	case err != nil:
-		return reply, nil, noResponse(ctx, err)
-	case int64(len(text)) > c.config.MaxResponseBytes && reply.StatusCode == http.StatusOK:
-		return reply, nil, invalid(fmt.Sprintf("body is larger than %d bytes", c.config.MaxResponseBytes))
+		return head, nil, noResponse(ctx, err)
+	case int64(len(text)) > c.config.MaxResponseBytes && head.status == http.StatusOK:
+		return head, nil, invalid(fmt.Sprintf("body is larger than %d bytes", c.config.MaxResponseBytes))
 	}
-	return reply, text, nil
+	return head, text, nil
 }
 
 func invalid(what string) error {
@@ -178,12 +183,12 @@ func cause(err error) error {
 }
 
 // refused turns any status but 200 into an error.
-func (c *Client) refused(reply *http.Response, body []byte) error {
-	class, alert := aianalysis.ClassOfStatus(reply.StatusCode)
+func (c *Client) refused(head reply, body []byte) error {
+	class, alert := aianalysis.ClassOfStatus(head.status)
 	failure := &aianalysis.CallError{Class: class, Alert: alert,
-		Text: limit(fmt.Sprintf("holmesgpt-api: HTTP %d: %s", reply.StatusCode, describe(reply.Header, body)))}
-	if reply.StatusCode == http.StatusTooManyRequests || reply.StatusCode == http.StatusServiceUnavailable {
-		failure.RetryAfter = retryAfter(reply.Header.Get("Retry-After"), c.now())
+		Text: limit(fmt.Sprintf("holmesgpt-api: HTTP %d: %s", head.status, describe(head.header, body)))}
+	if head.status == http.StatusTooManyRequests || head.status == http.StatusServiceUnavailable {
+		failure.RetryAfter = retryAfter(head.header.Get("Retry-After"), c.now())
 	}
 	return failure
 }

@@ -79,7 +79,7 @@ func (f *File) Watch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watching approval policy: %w", err)
 	}
-	defer watcher.Close() //nolint:errcheck // the process ends with it
+	defer watcher.Close()
 	if err := watcher.Add(filepath.Dir(f.path)); err != nil {
 		return fmt.Errorf("watching approval policy: %w", err)
 	}
@@ -146,7 +146,7 @@ func readLimited(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", path, err)
