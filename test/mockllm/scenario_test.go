@@ -35,8 +35,8 @@ func write(t *testing.T, name, text string) string {
 
 func TestLoadBookRefuses(t *testing.T) {
 	for name, tc := range map[string]struct{ scenarios, seed, names string }{
-		"unknown key":              {strings.Replace(testBook, "summary: A broke", "sumary: A broke", 1), testSeed, "sumary"},
-		"unknown key in a verdict": {strings.Replace(testBook, "confidence: 0.9", "confidense: 0.9", 1), testSeed, "confidense"},
+		"unknown key":              {strings.Replace(testBook, "summary: A broke", "resume: A broke", 1), testSeed, "resume"},
+		"unknown key in a verdict": {strings.Replace(testBook, "confidence: 0.9", "certainty: 0.9", 1), testSeed, "certainty"},
 		"workflow not seeded":      {strings.Replace(testBook, "a-v1", "c-v1", 1), testSeed, "c-v1@1.0.0"},
 		"version not seeded":       {strings.Replace(testBook, "version: 1.0.0", "version: 2.0.0", 1), testSeed, "a-v1@2.0.0"},
 		"alternative not seeded": {strings.Replace(testBook, "confidence: 0.9",
