@@ -15,8 +15,10 @@ import (
 const (
 	mountPatience    = 10 * time.Second
 	schedulePatience = 5 * time.Second
-	probePatience    = 30 * time.Second
-	restartsAllowed  = 1 // the second restart ends the wait
+	// A claim is bound by the controller manager, which on a new cluster first has to get its own leases and caches.
+	bindPatience    = 60 * time.Second
+	probePatience   = 30 * time.Second
+	restartsAllowed = 1 // the second restart ends the wait
 )
 
 // observed is what the API server has said so far about one namespace.
@@ -121,7 +123,11 @@ func mountRow(o *observed, pod *corev1.Pod) finding {
 func scheduleRow(_ *observed, pod *corev1.Pod) finding {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
-			return finding{cause: CauseUnschedulable, detail: c.Message, due: c.LastTransitionTime.Add(schedulePatience)}
+			patience := schedulePatience
+			if strings.Contains(c.Message, "unbound immediate PersistentVolumeClaims") {
+				patience = bindPatience
+			}
+			return finding{cause: CauseUnschedulable, detail: c.Message, due: c.LastTransitionTime.Add(patience)}
 		}
 	}
 	return finding{}

@@ -83,6 +83,7 @@ func causeRows() map[string]causeRow {
 		"mount failed":    {pod: podOf("r2", "containers: []", waiting("ContainerCreating", "")), events: []string{eventOf("FailedMount", "12:00:45", "12:00:46", "was late")}},
 		"mount so far":    {pod: podOf("r2", "containers: []", waiting("ContainerCreating", "")), events: []string{eventOf("FailedMount", "12:00:52", "12:00:59", "z")}, again: noon.Add(62 * time.Second)},
 		"unschedulable":   {pod: podOf("r2", "containers: []", unschedulable), now: noon.Add(62 * time.Second), cause: CauseUnschedulable, detail: "pod web-2-x: no cpu"},
+		"to be bound":     {pod: podOf("r2", "containers: []", strings.Replace(unschedulable, "no cpu", "pod has unbound immediate PersistentVolumeClaims", 1)), now: noon.Add(62 * time.Second), again: noon.Add(117 * time.Second)},
 		"to be scheduled": {pod: podOf("r2", "containers: []", unschedulable), again: noon.Add(62 * time.Second)},
 		"probe failing": {pod: podOf("r2", "containers: []", running), events: []string{eventOf("Unhealthy", "12:00:10", "12:00:20", "Readiness probe failed: 503")}, cause: CauseProbe,
 			detail: "container web runs since 12:00:00: Readiness probe failed: 503", log: &LogRequest{Namespace: "ns", Pod: "web-2-x", Container: "web"}},
