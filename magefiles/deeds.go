@@ -16,13 +16,31 @@ import (
 
 type deed = func(ctx context.Context, h *stage.Handle) error
 
-func plan(ctx context.Context, h *stage.Handle) error { return current.platform.Plan(ctx, h) }
 func base(ctx context.Context, h *stage.Handle) error { return current.platform.Base(ctx, h) }
 func thirdParty(ctx context.Context, h *stage.Handle) error {
 	return current.platform.ThirdParty(ctx, h)
 }
 func nodeImage(ctx context.Context, h *stage.Handle) error { return current.platform.Node(ctx, h) }
 func up(ctx context.Context, h *stage.Handle) error        { return current.platform.Up(ctx, h) }
+
+// plan reads all inputs and leaves their digests as plan.json.
+func plan(ctx context.Context, h *stage.Handle) error {
+	if err := current.platform.Plan(ctx, h); err != nil {
+		return err
+	}
+	return current.writeJSON("plan.json", map[string]any{"sourceDigests": current.platform.Digests()})
+}
+
+func (s *session) writeJSON(name string, value any) error {
+	data, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", name, err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, name), append(data, '\n'), 0o644); err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return nil
+}
 
 func loadThirdParty(ctx context.Context, h *stage.Handle) error {
 	return current.platform.LoadThirdParty(ctx, h)
@@ -67,14 +85,7 @@ func (s *session) writeEnv() error {
 	for flag, port := range s.suite.URLs {
 		urls[flag] = fmt.Sprintf("http://127.0.0.1:%d", standing.Ports[port])
 	}
-	data, err := json.MarshalIndent(map[string]any{"cluster": standing.Name, "kubeconfig": standing.Kubeconfig, "ports": standing.Ports, "urls": urls}, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding env.json: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(s.dir, "env.json"), append(data, '\n'), 0o644); err != nil {
-		return fmt.Errorf("writing env.json: %w", err)
-	}
-	return nil
+	return s.writeJSON("env.json", map[string]any{"cluster": standing.Name, "kubeconfig": standing.Kubeconfig, "ports": standing.Ports, "urls": urls})
 }
 
 // sources fits internal/packages to what a platform asks for.

@@ -50,6 +50,17 @@ func (p *Platform) Plan(ctx context.Context, h *stage.Handle) error {
 	return nil
 }
 
+// Digests are the source digests that Plan found, by image; base images are not yet in them.
+func (p *Platform) Digests() map[string]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := map[string]string{}
+	for name, inputs := range p.inputs {
+		all[name] = inputs.Digest()
+	}
+	return all
+}
+
 // Decide plans one image against the store; Plan and Base must be done.
 func (p *Platform) Decide(ctx context.Context, name string) (image.Plan, error) {
 	img, err := p.image(name)
