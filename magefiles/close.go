@@ -154,8 +154,8 @@ func (s *session) last(r *report.Run, failed error, kept string) {
 		s.print.say("failed   %s", firstLine(f.Error()))
 	}
 	s.print.say("%s, exit %d", r.Result, r.ExitCode)
-	if file := os.Getenv("GITHUB_STEP_SUMMARY"); file != "" {
-		if err := os.WriteFile(file, []byte(r.Summary()), 0o644); err != nil {
+	if s.JobSummary != "" {
+		if err := os.WriteFile(s.JobSummary, []byte(r.Summary()), 0o644); err != nil {
 			s.print.say("note   the job summary could not be written: %v", err)
 		}
 	}

@@ -50,7 +50,7 @@ func (s *session) doctor(ctx context.Context, h *stage.Handle) error {
 // configureContainers writes our own containers.conf where this host needs one.
 func (s *session) configureContainers() error {
 	conf, reasons := s.host.ContainersConf()
-	if conf == "" || os.Getenv("CONTAINERS_CONF") != "" {
+	if conf == "" || s.ContainersConf != "" {
 		return nil
 	}
 	file := filepath.Join(s.Cache, "containers.conf")

@@ -21,6 +21,7 @@ type settings struct {
 	Jobs, BuildMemory                          int64 // 0 is from the host
 	Timeout                                    time.Duration
 	Out, Cache, State, Group, CA               string
+	ContainersConf, JobSummary                 string // the user's own podman configuration; file of a CI job's summary
 	notes                                      []string
 }
 
@@ -60,6 +61,7 @@ func readSettings(env func(string) string, all []string) (settings, error) {
 	}
 	s := settings{
 		Mode: get("MODE", defaultMode(env)), Engine: get("ENGINE", "auto"), Source: get("IMAGE_SOURCE", "auto"), Ports: get("PORTS", "auto"),
+		ContainersConf: env("CONTAINERS_CONF"), JobSummary: env("GITHUB_STEP_SUMMARY"),
 		Cluster: get("CLUSTER", "aianalysis-e2e"), Group: get("RUN_GROUP", ""), Jobs: number("JOBS"), BuildMemory: number("BUILD_MEMORY"),
 	}
 	var err error
