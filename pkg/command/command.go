@@ -5,6 +5,7 @@ package command
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,12 +64,13 @@ type Runner interface {
 type Error struct {
 	Cmd    Cmd
 	Code   int    // exit code; -1 when it was not started or ended by a signal
-	Output string // the last 64 KiB of what it wrote
+	Output string // the last 64 KiB of what it wrote; the order of its two streams is only as they arrived
+	Stderr string // the end of what it wrote to standard error alone
 	Err    error
 }
 
 func (e *Error) Error() string {
-	line := lastLine(e.Output)
+	line := cmp.Or(lastLine(e.Stderr), lastLine(e.Output))
 	if line == "" {
 		return fmt.Sprintf("%s: %v", e.Cmd.Args[0], e.Err)
 	}
@@ -103,8 +105,9 @@ func (o OS) Run(ctx context.Context, c Cmd) (Result, error) {
 	}
 	var captured bytes.Buffer
 	tail := &tailWriter{log: c.Log}
+	stderr := &tailWriter{log: tail}
 	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
-	cmd.Dir, cmd.Stdin, cmd.Stderr = c.Dir, c.Stdin, tail
+	cmd.Dir, cmd.Stdin, cmd.Stderr = c.Dir, c.Stdin, stderr
 	cmd.Stdout = c.Stdout
 	if c.Stdout == nil {
 		cmd.Stdout = io.MultiWriter(&captured, tail)
@@ -129,7 +132,7 @@ func (o OS) Run(ctx context.Context, c Cmd) (Result, error) {
 		if errors.As(err, &exit) {
 			code = exit.ExitCode()
 		}
-		return result, &Error{Cmd: c, Code: code, Output: tail.String(), Err: err}
+		return result, &Error{Cmd: c, Code: code, Output: tail.String(), Stderr: stderr.String(), Err: err}
 	}
 	return result, nil
 }

@@ -29,14 +29,25 @@ func TestRunCapturesAndLogs(t *testing.T) {
 	}
 }
 
-func TestErrorTellsCodeAndLastLine(t *testing.T) {
-	_, err := command.OS{}.Run(t.Context(), command.Cmd{Args: []string{"/bin/sh", "-c", "echo first; echo the cause >&2; exit 7"}})
+// Standard error tells the cause, whichever of the two pipes is read last.
+func TestErrorTellsCodeAndLastLineOfStandardError(t *testing.T) {
+	_, err := command.OS{}.Run(t.Context(), command.Cmd{Args: []string{"/bin/sh", "-c", "echo the cause >&2; echo progress; exit 7"}})
 	var failed *command.Error
 	if !errors.As(err, &failed) {
 		t.Fatalf("got %T %v", err, err)
 	}
-	if failed.Code != 7 || !strings.Contains(failed.Error(), "the cause") || failed.Tail(1) != "the cause" {
-		t.Errorf("code %d, error %v, tail %q", failed.Code, failed, failed.Tail(1))
+	if failed.Code != 7 || failed.Error() != "/bin/sh: exit status 7: the cause" {
+		t.Errorf("code %d, error %v", failed.Code, failed)
+	}
+	if tail := failed.Tail(2); !strings.Contains(tail, "the cause") || !strings.Contains(tail, "progress") {
+		t.Errorf("tail %q lacks a stream", tail)
+	}
+}
+
+func TestErrorTellsTheLastLineOfOutputWhenStandardErrorIsEmpty(t *testing.T) {
+	_, err := command.OS{}.Run(t.Context(), command.Cmd{Args: []string{"/bin/sh", "-c", "echo first; echo the cause; exit 7"}})
+	if err == nil || err.Error() != "/bin/sh: exit status 7: the cause" {
+		t.Errorf("error %v", err)
 	}
 }
 
