@@ -18,9 +18,10 @@ import (
 )
 
 const (
-	probeInterval = time.Second
-	probeTimeout  = 2 * time.Second
-	maxHeader     = 16 << 10
+	probeInterval = 500 * time.Millisecond
+	// probeTimeout is below audit.single_timeout: writes that hang know by their end that PostgreSQL does.
+	probeTimeout = time.Second
+	maxHeader    = 16 << 10
 )
 
 // service is everything that runs while the process serves.
@@ -31,9 +32,11 @@ type service struct {
 	metrics *httpapi.Metrics
 	store   *postgres.Store
 	queue   *dlq.Queue // nil: switched off
-	servers []*http.Server
-	failed  chan error // what ends the service before a signal does
-	running sync.WaitGroup
+	// queueSafe is of the prober of Redis alone.
+	queueSafe bool
+	servers   []*http.Server
+	failed    chan error // what ends the service before a signal does
+	running   sync.WaitGroup
 }
 
 func (p program) serve(ctx context.Context) error {
@@ -84,8 +87,14 @@ func (s *service) open(ctx context.Context) error {
 
 // listen opens the ports, so that probes are answered from here on.
 func (s *service) listen(ctx context.Context) error {
-	handler, err := httpapi.New(httpapi.Options{
-		Events: s.store, Workflows: s.store, Health: &s.health, Window: s.config.Audit.Window, Metrics: s.metrics, Log: s.log})
+	audit := s.config.Audit
+	ingest := &datastorage.Ingest{Store: s.store, Health: &s.health, SingleTimeout: audit.SingleTimeout,
+		BatchTimeout: audit.BatchTimeout, DLQTimeout: audit.DLQTimeout, Observe: s.metrics.Ingested}
+	if s.queue != nil {
+		ingest.Queue = s.queue
+	}
+	handler, err := httpapi.New(httpapi.Options{Events: s.store, Ingest: ingest, Workflows: s.store, Health: &s.health,
+		Window: audit.Window, Metrics: s.metrics, Log: s.log})
 	if err != nil {
 		return err
 	}
@@ -127,7 +136,11 @@ func (s *service) watch(ctx context.Context) {
 		datastorage.Probe(ctx, probeInterval, probeTimeout, s.store.Check, func(err error) { s.databaseIs(ctx, err) })
 	})
 	if s.queue != nil {
-		s.running.Go(func() { datastorage.Probe(ctx, probeInterval, probeTimeout, s.queue.Check, s.queueIs) })
+		s.running.Go(func() { datastorage.Probe(ctx, probeInterval, probeTimeout, s.askQueue, s.queueIs) })
+		drain := datastorage.Drain{Queue: s.queue, Store: s.store, Leader: s.store, Health: &s.health, Log: s.log,
+			Batch: s.config.Redis.DrainBatch, Interval: s.config.Redis.DrainInterval,
+			Timeout: s.config.Audit.BatchTimeout + 2*s.config.Audit.DLQTimeout, Observe: s.metrics.Drained}
+		s.running.Go(func() { drain.Run(ctx) })
 	}
 	s.running.Go(func() { s.keepPartitions(ctx) })
 }
@@ -168,8 +181,31 @@ func (s *service) inspect(ctx context.Context) error {
 	return nil
 }
 
+// askQueue probes Redis and shows what waits there.
+func (s *service) askQueue(ctx context.Context) error {
+	status, err := s.queue.Status(ctx)
+	if err != nil {
+		return err
+	}
+	s.health.SetPending(status.Depth)
+	s.metrics.SetQueue(status.Depth, status.Dead, status.MaxLen, status.OldestAge)
+	if s.health.Queue() == datastorage.Connected || s.health.Queue() == datastorage.Off {
+		return nil
+	}
+	unsafe := s.queue.CheckDurable(ctx)
+	s.metrics.SetQueueUnsafe(unsafe != nil)
+	if unsafe != nil {
+		s.log.Warn("queued events are not safe", "error", unsafe, "used", !s.config.Redis.RequireDurable)
+	}
+	s.queueSafe = unsafe == nil
+	return nil
+}
+
 func (s *service) queueIs(err error) {
 	state := datastorage.StateOf(err)
+	if state == datastorage.Connected && s.config.Redis.RequireDurable && !s.queueSafe {
+		state = datastorage.Off
+	}
 	s.metrics.SetDependency("redis", state)
 	switch before := s.health.SetQueue(state); {
 	case before == state:

@@ -91,11 +91,11 @@ func tryEvents(t *testing.T, client *api.Client) {
 	for correlation, total := range map[string]int{"single": 1, "batch": 1000, "none": 0} {
 		answer, err := client.QueryAuditEvents(t.Context(), api.QueryAuditEventsParams{
 			CorrelationID: api.NewOptString(correlation), Limit: api.NewOptInt(1000), Since: api.NewOptString("1h")})
-		page, ok := answer.(*api.AuditEventsQueryResponse)
-		if err != nil || !ok || len(page.Data) != total || page.Pagination.Total.Value != total {
+		page, ok := answer.(*api.AuditEventsQueryResponseHeaders)
+		if err != nil || !ok || len(page.Response.Data) != total || page.Response.Pagination.Total.Value != total {
 			t.Fatalf("%s: %+v %v", correlation, answer, err)
 		}
-		for _, e := range page.Data {
+		for _, e := range page.Response.Data {
 			if e.ActorID.Value != "analysis-service" || !e.DurationMs.IsSet() || e.Severity.Value != "info" {
 				t.Fatalf("%+v", e)
 			}

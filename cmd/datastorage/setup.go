@@ -108,7 +108,7 @@ func openQueue(c datastorage.Config) (*dlq.Queue, error) {
 	if !r.Enabled {
 		return nil, nil
 	}
-	options := dlq.Options{Addr: r.Addr, DB: r.DB, TLS: r.TLS, CAFile: r.CAFile, Timeout: probeTimeout}
+	options := dlq.Options{Addr: r.Addr, DB: r.DB, TLS: r.TLS, CAFile: r.CAFile, Timeout: c.Audit.DLQTimeout, MaxLen: r.DLQMaxLen}
 	if r.Secrets.Path != "" {
 		if _, _, err := r.Secrets.Read(); err != nil {
 			return nil, usageError{err}

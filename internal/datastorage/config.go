@@ -30,23 +30,26 @@ type Config struct {
 		StrictRole                                       bool
 	}
 	Audit struct {
-		SingleTimeout, BatchTimeout time.Duration
-		Window                      Window
-		PartitionMonthsAhead        int
-		MaintenanceInterval         time.Duration
+		SingleTimeout, BatchTimeout, DLQTimeout time.Duration
+		Window                                  Window
+		PartitionMonthsAhead                    int
+		MaintenanceInterval                     time.Duration
 	}
 	Query struct {
 		Timeout  time.Duration
 		MaxCount int
 	}
 	Redis struct {
-		Enabled      bool
-		Addr, CAFile string
-		DB           int
-		TLS          bool
-		Secrets      SecretFile
+		Enabled               bool
+		Addr, CAFile          string
+		DB                    int
+		TLS                   bool
+		Secrets               SecretFile
+		DLQMaxLen, DrainBatch int
+		DrainInterval         time.Duration
+		RequireDurable        bool
 	}
-	Shutdown struct{ Total, PropagationDelay, DrainTimeout, CloseTimeout time.Duration }
+	Shutdown struct{ Total, PropagationDelay, DrainTimeout, FlushTimeout, CloseTimeout time.Duration }
 }
 
 // SecretFile is a mounted YAML or JSON file and the keys in it.
@@ -162,7 +165,9 @@ func (c *Config) checkTogether() (mistakes []error) {
 	add(d.ReadConns >= d.MaxConns, "database.read_conns", "must be below database.max_conns (got %d of %d)", d.ReadConns, d.MaxConns)
 	add(d.MinConns > d.MaxConns-d.ReadConns, "database.min_conns", "must be at most max_conns - read_conns (got %d)", d.MinConns)
 	add(c.Redis.Enabled && c.Redis.Addr == "", "redis.addr", "is required")
-	sum := s.PropagationDelay + s.DrainTimeout + s.CloseTimeout
+	write := max(c.Audit.SingleTimeout, c.Audit.BatchTimeout) + c.Audit.DLQTimeout
+	add(write > decisionTime, "audit.batch_timeout", "must leave audit.dlq_timeout within %s (got %s together)", decisionTime, write)
+	sum := s.PropagationDelay + s.DrainTimeout + s.FlushTimeout + s.CloseTimeout
 	add(sum > s.Total, "shutdown.total", "must be at least the sum of the steps, %s (got %s)", sum, s.Total)
 	add(s.DrainTimeout < c.Query.Timeout+time.Second, "shutdown.drain_timeout", "must be at least query.timeout + 1s (got %s)", s.DrainTimeout)
 	return mistakes

@@ -51,6 +51,7 @@ func (c *Config) keys() map[string]configKey {
 
 		"audit.single_timeout":         {"2s", span(&a.SingleTimeout, 100*time.Millisecond, 4*time.Second)},
 		"audit.batch_timeout":          {"3s", span(&a.BatchTimeout, 100*time.Millisecond, 4*time.Second)},
+		"audit.dlq_timeout":            {"1s", span(&a.DLQTimeout, 100*time.Millisecond, 4*time.Second)},
 		"audit.max_age":                {"168h", span(&a.Window.MaxAge, time.Minute, 3650*24*time.Hour)},
 		"audit.max_future":             {"5m", span(&a.Window.MaxFuture, 0, 24*time.Hour)},
 		"audit.partition_months_ahead": {3, number(&a.PartitionMonthsAhead, 1, 24)},
@@ -68,9 +69,15 @@ func (c *Config) keys() map[string]configKey {
 		"redis.username_key": {"", text(&r.Secrets.UsernameKey)},
 		"redis.password_key": {"password", nonEmpty(&r.Secrets.PasswordKey)},
 
+		"redis.dlq_max_len":     {100_000, number(&r.DLQMaxLen, 1000, 10_000_000)},
+		"redis.drain_batch":     {500, number(&r.DrainBatch, 1, 1000)},
+		"redis.drain_interval":  {"1s", span(&r.DrainInterval, 100*time.Millisecond, time.Minute)},
+		"redis.require_durable": {false, flag(&r.RequireDurable)},
+
 		"shutdown.total":             {"30s", span(&down.Total, time.Second, 10*time.Minute)},
 		"shutdown.propagation_delay": {"5s", span(&down.PropagationDelay, 0, time.Minute)},
 		"shutdown.drain_timeout":     {"12s", span(&down.DrainTimeout, time.Second, 5*time.Minute)},
+		"shutdown.flush_timeout":     {"8s", span(&down.FlushTimeout, 0, 5*time.Minute)},
 		"shutdown.close_timeout":     {"3s", span(&down.CloseTimeout, 0, time.Minute)},
 	}
 }

@@ -42,7 +42,7 @@ func TestConfigMistakes(t *testing.T) {
 			"logging.level: must be one of: debug, info, warn, error (got loud)", "audit.batch_timeout: must be between 100ms and 4s (got 9s)"}},
 		{"fraction", goodConfig + "server: {port: 8080.5}\n", nil, []string{"server.port: must be between"}},
 		{"ports", goodConfig + "server: {metrics_port: 8080}\n", nil, []string{"server.metrics_port: must differ"}},
-		{"sums", goodConfig + "shutdown: {total: 10s}\n", nil, []string{"shutdown.total: must be at least the sum of the steps, 20s (got 10s)"}},
+		{"sums", goodConfig + "shutdown: {total: 10s}\n", nil, []string{"shutdown.total: must be at least the sum of the steps, 28s (got 10s)"}},
 		{"drain", goodConfig + "shutdown: {drain_timeout: 5s}\n", nil, []string{"shutdown.drain_timeout: must be at least query.timeout + 1s"}},
 		{"conns", goodConfig, []string{"DATASTORAGE_DATABASE_MAX_CONNS=8"}, []string{"database.read_conns: must be below"}},
 		{"redis", goodConfig, []string{"DATASTORAGE_REDIS_ADDR="}, []string{"redis.addr: is required"}},

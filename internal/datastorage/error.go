@@ -3,6 +3,7 @@
 package datastorage
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -21,6 +22,18 @@ const (
 	NotFound
 	// Conflict means that the name and version are taken.
 	Conflict
+	// Immutable means that the request names a part of a workflow that needs a new version.
+	Immutable
+	// PreconditionFailed means that the row is not the one the change was meant for.
+	PreconditionFailed
+	// PreconditionRequired means that the change must say which row it is meant for.
+	PreconditionRequired
+	// Unauthorized means that nobody is known to ask.
+	Unauthorized
+	// Forbidden means that the known account may not do this.
+	Forbidden
+	// Overloaded means that a read found no room; the same request may work after RetryAfter.
+	Overloaded
 	// Unavailable means that nothing was kept; the same request may work after RetryAfter.
 	Unavailable
 )
@@ -32,7 +45,35 @@ type Error struct {
 	Fields     FieldErrors
 	Indexes    []int // of a batch: the invalid elements, ascending
 	RetryAfter time.Duration
+	Cause      Cause // of an Unavailable store
 	Err        error
+}
+
+// Cause is the class of a failure of PostgreSQL. It is safe to store and to show; the driver's text is not.
+type Cause string
+
+// The causes.
+const (
+	CauseConnection    Cause = "connection"
+	CauseShutdown      Cause = "shutdown"
+	CauseAuth          Cause = "auth"
+	CauseTLS           Cause = "tls"
+	CauseReadOnly      Cause = "read_only"
+	CauseSchema        Cause = "schema"
+	CauseResources     Cause = "resources"
+	CauseTimeout       Cause = "timeout"
+	CauseSerialization Cause = "serialization"
+	CausePool          Cause = "pool"       // no connection was free in time
+	CauseQueueFull     Cause = "queue_full" // of the queue itself
+)
+
+// KindOf is the kind of an error, Internal if it is none of ours.
+func KindOf(err error) Kind {
+	var known *Error
+	if errors.As(err, &known) {
+		return known.Kind
+	}
+	return Internal
 }
 
 func (e *Error) Error() string {

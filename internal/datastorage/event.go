@@ -15,27 +15,34 @@ import (
 // MaxBatch is the highest number of events in one write.
 const MaxBatch = 1000
 
-// Event is one audit event. An empty optional string is an absent one.
+// Event is one audit event. An empty optional string is an absent one. Its JSON is what the queue holds.
 type Event struct {
-	ID            uuid.NullUUID // the sender's, or the server's after Complete
-	Version       string
-	Type          string
-	Time          time.Time // UTC, whole microseconds after Complete
-	Category      string
-	Action        string
-	Outcome       string
-	ActorType     string
-	ActorID       string
-	ResourceType  string
-	ResourceID    string
-	CorrelationID string
-	Parent        uuid.NullUUID
-	Namespace     string
-	ClusterName   string
-	Severity      string
-	DurationMS    *int32
-	Data          json.RawMessage // a JSON object
-	RequestID     string          // of the request that brought it
+	ID            uuid.NullUUID   `json:"event_id"` // the sender's, or the server's after Complete
+	Version       string          `json:"version"`
+	Type          string          `json:"event_type"`
+	Time          time.Time       `json:"event_timestamp"` // UTC, whole microseconds after Complete
+	Category      string          `json:"event_category"`
+	Action        string          `json:"event_action"`
+	Outcome       string          `json:"event_outcome"`
+	ActorType     string          `json:"actor_type"`
+	ActorID       string          `json:"actor_id"`
+	ResourceType  string          `json:"resource_type"`
+	ResourceID    string          `json:"resource_id"`
+	CorrelationID string          `json:"correlation_id"`
+	Parent        uuid.NullUUID   `json:"parent_event_id,omitzero"`
+	Namespace     string          `json:"namespace,omitzero"`
+	ClusterName   string          `json:"cluster_name,omitzero"`
+	Severity      string          `json:"severity"`
+	DurationMS    *int32          `json:"duration_ms,omitzero"`
+	Data          json.RawMessage `json:"event_data"` // a JSON object
+	Origin        Origin          `json:"origin"`
+}
+
+// Origin is how an event came to the service; it is stored beside the event and never shown.
+type Origin struct {
+	RequestID string    `json:"request_id"`
+	Account   string    `json:"authenticated_as,omitzero"` // with token review only
+	QueuedAt  time.Time `json:"queued_at,omitzero"`        // zero: it was never queued
 }
 
 // Day is the UTC day of the event, which decides the partition.
@@ -110,11 +117,21 @@ type Stored struct {
 
 // EventStore keeps audit events.
 type EventStore interface {
-	// InsertEvents stores all events or none. Result i belongs to event i. An unknown parent is an Invalid error.
-	InsertEvents(ctx context.Context, events []Event) ([]Stored, error)
+	// InsertEvents stores all events or none. Result i belongs to event i. With CheckParents an unknown parent is an
+	// UnknownParents error.
+	InsertEvents(ctx context.Context, events []Event, parents ParentRule) ([]Stored, error)
 	// QueryEvents returns one page, newest first.
 	QueryEvents(ctx context.Context, filter EventFilter, page Page) (EventPage, error)
 }
+
+// ParentRule says whether the parent of an event must be stored.
+type ParentRule bool
+
+// The two rules: a parent may itself still wait in the queue.
+const (
+	CheckParents  ParentRule = true
+	AcceptParents ParentRule = false
+)
 
 // UnknownParents is the error of a write whose events name parents that are not stored. It holds the positions of those
 // events within the write.

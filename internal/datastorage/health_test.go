@@ -10,18 +10,21 @@ import (
 
 func TestNotReady(t *testing.T) {
 	for _, c := range []struct {
-		database State
-		stopping bool
-		reason   string
+		database, queue State
+		stopping        bool
+		reason          string
 	}{
-		{Unknown, false, "starting"},
-		{Connected, false, ""},
-		{Unreachable, false, "no_durable_store"},
-		{StateOf(fmt.Errorf("checking: %w", ErrSchemaOutdated)), false, "schema_outdated"},
-		{Connected, true, "shutting_down"},
+		{Unknown, Connected, false, "starting"},
+		{Connected, Connected, false, ""},
+		{Connected, Unreachable, false, ""},
+		{Unreachable, Connected, false, ""},
+		{Unreachable, Unreachable, false, "no_durable_store"},
+		{Unreachable, Off, false, "no_durable_store"},
+		{StateOf(fmt.Errorf("checking: %w", ErrSchemaOutdated)), Connected, false, "schema_outdated"},
+		{Connected, Connected, true, "shutting_down"},
 	} {
 		var h Health
-		h.SetQueue(Connected) // alone it makes nothing durable
+		h.SetQueue(c.queue)
 		h.SetDatabase(c.database)
 		if c.stopping {
 			h.Stop()

@@ -41,6 +41,12 @@ type Invoker interface {
 	//
 	// POST /api/v1/workflows
 	CreateWorkflow(ctx context.Context, request *RemediationWorkflow) (CreateWorkflowRes, error)
+	// DisableWorkflow invokes disableWorkflow operation.
+	//
+	// Disable a workflow.
+	//
+	// PATCH /api/v1/workflows/{workflow_id}/disable
+	DisableWorkflow(ctx context.Context, request OptWorkflowDisableRequest, params DisableWorkflowParams) (DisableWorkflowRes, error)
 	// GetWorkflowByID invokes getWorkflowByID operation.
 	//
 	// One workflow.
@@ -53,6 +59,12 @@ type Invoker interface {
 	//
 	// GET /health
 	HealthCheck(ctx context.Context) (HealthCheckRes, error)
+	// ListWorkflowVersions invokes listWorkflowVersions operation.
+	//
+	// Every version of one workflow, newest first, at most 1000.
+	//
+	// GET /api/v1/workflows/by-name/{workflow_name}/versions
+	ListWorkflowVersions(ctx context.Context, params ListWorkflowVersionsParams) (ListWorkflowVersionsRes, error)
 	// ListWorkflows invokes listWorkflows operation.
 	//
 	// Every version in the catalog, newest first.
@@ -83,6 +95,12 @@ type Invoker interface {
 	//
 	// POST /api/v1/workflows/search
 	SearchWorkflows(ctx context.Context, request *WorkflowSearchRequest) (SearchWorkflowsRes, error)
+	// UpdateWorkflow invokes updateWorkflow operation.
+	//
+	// Everything else of a version is immutable; naming such a member is 400.
+	//
+	// PATCH /api/v1/workflows/{workflow_id}
+	UpdateWorkflow(ctx context.Context, request *WorkflowUpdateRequest, params UpdateWorkflowParams) (UpdateWorkflowRes, error)
 }
 
 // Client implements OAS client.
@@ -314,6 +332,103 @@ func (c *Client) sendCreateWorkflow(ctx context.Context, request *RemediationWor
 	return result, nil
 }
 
+// DisableWorkflow invokes disableWorkflow operation.
+//
+// Disable a workflow.
+//
+// PATCH /api/v1/workflows/{workflow_id}/disable
+func (c *Client) DisableWorkflow(ctx context.Context, request OptWorkflowDisableRequest, params DisableWorkflowParams) (DisableWorkflowRes, error) {
+	res, err := c.sendDisableWorkflow(ctx, request, params)
+	return res, err
+}
+
+func (c *Client) sendDisableWorkflow(ctx context.Context, request OptWorkflowDisableRequest, params DisableWorkflowParams) (res DisableWorkflowRes, err error) {
+	// Validate request before sending.
+	if err := func() error {
+		if value, ok := request.Get(); ok {
+			if err := func() error {
+				if err := value.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return res, errors.Wrap(err, "validate")
+	}
+
+	u := uri.Clone(c.requestURL(ctx))
+	var pathParts [3]string
+	pathParts[0] = "/api/v1/workflows/"
+	{
+		// Encode "workflow_id" parameter.
+		e := uri.NewPathEncoder(uri.PathEncoderConfig{
+			Param:   "workflow_id",
+			Style:   uri.PathStyleSimple,
+			Explode: false,
+		})
+		if err := func() error {
+			return e.EncodeValue(conv.UUIDToString(params.WorkflowID))
+		}(); err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		encoded, err := e.Result()
+		if err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		pathParts[1] = encoded
+	}
+	pathParts[2] = "/disable"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "PATCH", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+	if err := encodeDisableWorkflowRequest(request, r); err != nil {
+		return res, errors.Wrap(err, "encode request")
+	}
+
+	h := uri.NewHeaderEncoder(r.Header)
+	{
+		cfg := uri.HeaderParameterEncodingConfig{
+			Name:    "If-Match",
+			Explode: false,
+		}
+		if err := h.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.IfMatch.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode header")
+		}
+	}
+
+	resp, err := c.cfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	result, err := decodeDisableWorkflowResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
 // GetWorkflowByID invokes getWorkflowByID operation.
 //
 // One workflow.
@@ -411,6 +526,68 @@ func (c *Client) sendHealthCheck(ctx context.Context) (res HealthCheckRes, err e
 	}()
 
 	result, err := decodeHealthCheckResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// ListWorkflowVersions invokes listWorkflowVersions operation.
+//
+// Every version of one workflow, newest first, at most 1000.
+//
+// GET /api/v1/workflows/by-name/{workflow_name}/versions
+func (c *Client) ListWorkflowVersions(ctx context.Context, params ListWorkflowVersionsParams) (ListWorkflowVersionsRes, error) {
+	res, err := c.sendListWorkflowVersions(ctx, params)
+	return res, err
+}
+
+func (c *Client) sendListWorkflowVersions(ctx context.Context, params ListWorkflowVersionsParams) (res ListWorkflowVersionsRes, err error) {
+
+	u := uri.Clone(c.requestURL(ctx))
+	var pathParts [3]string
+	pathParts[0] = "/api/v1/workflows/by-name/"
+	{
+		// Encode "workflow_name" parameter.
+		e := uri.NewPathEncoder(uri.PathEncoderConfig{
+			Param:   "workflow_name",
+			Style:   uri.PathStyleSimple,
+			Explode: false,
+		})
+		if err := func() error {
+			return e.EncodeValue(conv.StringToString(params.WorkflowName))
+		}(); err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		encoded, err := e.Result()
+		if err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		pathParts[1] = encoded
+	}
+	pathParts[2] = "/versions"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	resp, err := c.cfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	result, err := decodeListWorkflowVersionsResponse(resp)
 	if err != nil {
 		return res, errors.Wrap(err, "decode response")
 	}
@@ -781,6 +958,23 @@ func (c *Client) sendQueryAuditEvents(ctx context.Context, params QueryAuditEven
 		}
 	}
 	{
+		// Encode "cursor" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "cursor",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Cursor.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
 		// Encode "include_total" parameter.
 		cfg := uri.QueryParameterEncodingConfig{
 			Name:    "include_total",
@@ -916,6 +1110,95 @@ func (c *Client) sendSearchWorkflows(ctx context.Context, request *WorkflowSearc
 	}()
 
 	result, err := decodeSearchWorkflowsResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// UpdateWorkflow invokes updateWorkflow operation.
+//
+// Everything else of a version is immutable; naming such a member is 400.
+//
+// PATCH /api/v1/workflows/{workflow_id}
+func (c *Client) UpdateWorkflow(ctx context.Context, request *WorkflowUpdateRequest, params UpdateWorkflowParams) (UpdateWorkflowRes, error) {
+	res, err := c.sendUpdateWorkflow(ctx, request, params)
+	return res, err
+}
+
+func (c *Client) sendUpdateWorkflow(ctx context.Context, request *WorkflowUpdateRequest, params UpdateWorkflowParams) (res UpdateWorkflowRes, err error) {
+	// Validate request before sending.
+	if err := func() error {
+		if err := request.Validate(); err != nil {
+			return err
+		}
+		return nil
+	}(); err != nil {
+		return res, errors.Wrap(err, "validate")
+	}
+
+	u := uri.Clone(c.requestURL(ctx))
+	var pathParts [2]string
+	pathParts[0] = "/api/v1/workflows/"
+	{
+		// Encode "workflow_id" parameter.
+		e := uri.NewPathEncoder(uri.PathEncoderConfig{
+			Param:   "workflow_id",
+			Style:   uri.PathStyleSimple,
+			Explode: false,
+		})
+		if err := func() error {
+			return e.EncodeValue(conv.UUIDToString(params.WorkflowID))
+		}(); err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		encoded, err := e.Result()
+		if err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		pathParts[1] = encoded
+	}
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "PATCH", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+	if err := encodeUpdateWorkflowRequest(request, r); err != nil {
+		return res, errors.Wrap(err, "encode request")
+	}
+
+	h := uri.NewHeaderEncoder(r.Header)
+	{
+		cfg := uri.HeaderParameterEncodingConfig{
+			Name:    "If-Match",
+			Explode: false,
+		}
+		if err := h.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.IfMatch.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode header")
+		}
+	}
+
+	resp, err := c.cfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	result, err := decodeUpdateWorkflowResponse(resp)
 	if err != nil {
 		return res, errors.Wrap(err, "decode response")
 	}

@@ -13,12 +13,20 @@ type CreateWorkflowRes interface {
 	createWorkflowRes()
 }
 
+type DisableWorkflowRes interface {
+	disableWorkflowRes()
+}
+
 type GetWorkflowByIDRes interface {
 	getWorkflowByIDRes()
 }
 
 type HealthCheckRes interface {
 	healthCheckRes()
+}
+
+type ListWorkflowVersionsRes interface {
+	listWorkflowVersionsRes()
 }
 
 type ListWorkflowsRes interface {
@@ -35,4 +43,8 @@ type ReadinessCheckRes interface {
 
 type SearchWorkflowsRes interface {
 	searchWorkflowsRes()
+}
+
+type UpdateWorkflowRes interface {
+	updateWorkflowRes()
 }

@@ -15,6 +15,122 @@ import (
 	"github.com/ogen-go/ogen/validate"
 )
 
+// DisableWorkflowParams is parameters of disableWorkflow operation.
+type DisableWorkflowParams struct {
+	WorkflowID uuid.UUID
+	// The quoted row version that the change is meant for; the service can be set to require it.
+	IfMatch OptString `json:",omitempty,omitzero"`
+}
+
+func unpackDisableWorkflowParams(packed middleware.Parameters) (params DisableWorkflowParams) {
+	{
+		key := middleware.ParameterKey{
+			Name: "workflow_id",
+			In:   "path",
+		}
+		params.WorkflowID = packed[key].(uuid.UUID)
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "If-Match",
+			In:   "header",
+		}
+		if v, ok := packed[key]; ok {
+			params.IfMatch = v.(OptString)
+		}
+	}
+	return params
+}
+
+func decodeDisableWorkflowParams(args [1]string, argsEscaped bool, r *http.Request) (params DisableWorkflowParams, _ error) {
+	h := uri.NewHeaderDecoder(r.Header)
+	// Decode path: workflow_id.
+	if err := func() error {
+		param := args[0]
+		if argsEscaped {
+			unescaped, err := url.PathUnescape(args[0])
+			if err != nil {
+				return errors.Wrap(err, "unescape path")
+			}
+			param = unescaped
+		}
+		if len(param) > 0 {
+			d := uri.NewPathDecoder(uri.PathDecoderConfig{
+				Param:   "workflow_id",
+				Value:   param,
+				Style:   uri.PathStyleSimple,
+				Explode: false,
+			})
+
+			if err := func() error {
+				val, err := d.DecodeValue()
+				if err != nil {
+					return err
+				}
+
+				c, err := conv.ToUUID(val)
+				if err != nil {
+					return err
+				}
+
+				params.WorkflowID = c
+				return nil
+			}(); err != nil {
+				return err
+			}
+		} else {
+			return validate.ErrFieldRequired
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "workflow_id",
+			In:   "path",
+			Err:  err,
+		}
+	}
+	// Decode header: If-Match.
+	if err := func() error {
+		cfg := uri.HeaderParameterDecodingConfig{
+			Name:    "If-Match",
+			Explode: false,
+		}
+		if err := h.HasParam(cfg); err == nil {
+			if err := h.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotIfMatchVal string
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToString(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotIfMatchVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.IfMatch.SetTo(paramsDotIfMatchVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "If-Match",
+			In:   "header",
+			Err:  err,
+		}
+	}
+	return params, nil
+}
+
 // GetWorkflowByIDParams is parameters of getWorkflowByID operation.
 type GetWorkflowByIDParams struct {
 	WorkflowID uuid.UUID
@@ -73,6 +189,71 @@ func decodeGetWorkflowByIDParams(args [1]string, argsEscaped bool, r *http.Reque
 	}(); err != nil {
 		return params, &ogenerrors.DecodeParamError{
 			Name: "workflow_id",
+			In:   "path",
+			Err:  err,
+		}
+	}
+	return params, nil
+}
+
+// ListWorkflowVersionsParams is parameters of listWorkflowVersions operation.
+type ListWorkflowVersionsParams struct {
+	WorkflowName string
+}
+
+func unpackListWorkflowVersionsParams(packed middleware.Parameters) (params ListWorkflowVersionsParams) {
+	{
+		key := middleware.ParameterKey{
+			Name: "workflow_name",
+			In:   "path",
+		}
+		params.WorkflowName = packed[key].(string)
+	}
+	return params
+}
+
+func decodeListWorkflowVersionsParams(args [1]string, argsEscaped bool, r *http.Request) (params ListWorkflowVersionsParams, _ error) {
+	// Decode path: workflow_name.
+	if err := func() error {
+		param := args[0]
+		if argsEscaped {
+			unescaped, err := url.PathUnescape(args[0])
+			if err != nil {
+				return errors.Wrap(err, "unescape path")
+			}
+			param = unescaped
+		}
+		if len(param) > 0 {
+			d := uri.NewPathDecoder(uri.PathDecoderConfig{
+				Param:   "workflow_name",
+				Value:   param,
+				Style:   uri.PathStyleSimple,
+				Explode: false,
+			})
+
+			if err := func() error {
+				val, err := d.DecodeValue()
+				if err != nil {
+					return err
+				}
+
+				c, err := conv.ToString(val)
+				if err != nil {
+					return err
+				}
+
+				params.WorkflowName = c
+				return nil
+			}(); err != nil {
+				return err
+			}
+		} else {
+			return validate.ErrFieldRequired
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "workflow_name",
 			In:   "path",
 			Err:  err,
 		}
@@ -485,10 +666,14 @@ type QueryAuditEventsParams struct {
 	// from now such as 30m, 24h or 7d. A plus sign in a zone offset must be percent-encoded.
 	Since OptString `json:",omitempty,omitzero"`
 	// Latest event time, inclusive; forms as in since.
-	Until        OptString `json:",omitempty,omitzero"`
-	Limit        OptInt    `json:",omitempty,omitzero"`
-	Offset       OptInt    `json:",omitempty,omitzero"`
-	IncludeTotal OptBool   `json:",omitempty,omitzero"`
+	Until  OptString `json:",omitempty,omitzero"`
+	Limit  OptInt    `json:",omitempty,omitzero"`
+	Offset OptInt    `json:",omitempty,omitzero"`
+	// Next_cursor of the page before, for paging without gaps while events arrive. Not together with an
+	// offset above 0; all filters must be repeated unchanged.
+	Cursor OptString `json:",omitempty,omitzero"`
+	// Count all matches; the default is true with offset, false with cursor.
+	IncludeTotal OptBool `json:",omitempty,omitzero"`
 }
 
 func unpackQueryAuditEventsParams(packed middleware.Parameters) (params QueryAuditEventsParams) {
@@ -571,6 +756,15 @@ func unpackQueryAuditEventsParams(packed middleware.Parameters) (params QueryAud
 		}
 		if v, ok := packed[key]; ok {
 			params.Offset = v.(OptInt)
+		}
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "cursor",
+			In:   "query",
+		}
+		if v, ok := packed[key]; ok {
+			params.Cursor = v.(OptString)
 		}
 	}
 	{
@@ -1031,10 +1225,46 @@ func decodeQueryAuditEventsParams(args [0]string, argsEscaped bool, r *http.Requ
 			Err:  err,
 		}
 	}
-	// Set default value for query: include_total.
-	{
-		val := bool(true)
-		params.IncludeTotal.SetTo(val)
+	// Decode query: cursor.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "cursor",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotCursorVal string
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToString(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotCursorVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.Cursor.SetTo(paramsDotCursorVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "cursor",
+			In:   "query",
+			Err:  err,
+		}
 	}
 	// Decode query: include_total.
 	if err := func() error {
@@ -1074,6 +1304,122 @@ func decodeQueryAuditEventsParams(args [0]string, argsEscaped bool, r *http.Requ
 		return params, &ogenerrors.DecodeParamError{
 			Name: "include_total",
 			In:   "query",
+			Err:  err,
+		}
+	}
+	return params, nil
+}
+
+// UpdateWorkflowParams is parameters of updateWorkflow operation.
+type UpdateWorkflowParams struct {
+	WorkflowID uuid.UUID
+	// The quoted row version that the change is meant for; the service can be set to require it.
+	IfMatch OptString `json:",omitempty,omitzero"`
+}
+
+func unpackUpdateWorkflowParams(packed middleware.Parameters) (params UpdateWorkflowParams) {
+	{
+		key := middleware.ParameterKey{
+			Name: "workflow_id",
+			In:   "path",
+		}
+		params.WorkflowID = packed[key].(uuid.UUID)
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "If-Match",
+			In:   "header",
+		}
+		if v, ok := packed[key]; ok {
+			params.IfMatch = v.(OptString)
+		}
+	}
+	return params
+}
+
+func decodeUpdateWorkflowParams(args [1]string, argsEscaped bool, r *http.Request) (params UpdateWorkflowParams, _ error) {
+	h := uri.NewHeaderDecoder(r.Header)
+	// Decode path: workflow_id.
+	if err := func() error {
+		param := args[0]
+		if argsEscaped {
+			unescaped, err := url.PathUnescape(args[0])
+			if err != nil {
+				return errors.Wrap(err, "unescape path")
+			}
+			param = unescaped
+		}
+		if len(param) > 0 {
+			d := uri.NewPathDecoder(uri.PathDecoderConfig{
+				Param:   "workflow_id",
+				Value:   param,
+				Style:   uri.PathStyleSimple,
+				Explode: false,
+			})
+
+			if err := func() error {
+				val, err := d.DecodeValue()
+				if err != nil {
+					return err
+				}
+
+				c, err := conv.ToUUID(val)
+				if err != nil {
+					return err
+				}
+
+				params.WorkflowID = c
+				return nil
+			}(); err != nil {
+				return err
+			}
+		} else {
+			return validate.ErrFieldRequired
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "workflow_id",
+			In:   "path",
+			Err:  err,
+		}
+	}
+	// Decode header: If-Match.
+	if err := func() error {
+		cfg := uri.HeaderParameterDecodingConfig{
+			Name:    "If-Match",
+			Explode: false,
+		}
+		if err := h.HasParam(cfg); err == nil {
+			if err := h.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotIfMatchVal string
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToString(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotIfMatchVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.IfMatch.SetTo(paramsDotIfMatchVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "If-Match",
+			In:   "header",
 			Err:  err,
 		}
 	}

@@ -56,8 +56,42 @@ func encodeCreateWorkflowRequest(
 	return nil
 }
 
+func encodeDisableWorkflowRequest(
+	req OptWorkflowDisableRequest,
+	r *http.Request,
+) error {
+	const contentType = "application/json"
+	if !req.Set {
+		// Keep request with empty body if value is not set.
+		return nil
+	}
+	e := new(jx.Encoder)
+	{
+		if req.Set {
+			req.Encode(e)
+		}
+	}
+	encoded := e.Bytes()
+	ht.SetBody(r, bytes.NewReader(encoded), contentType)
+	return nil
+}
+
 func encodeSearchWorkflowsRequest(
 	req *WorkflowSearchRequest,
+	r *http.Request,
+) error {
+	const contentType = "application/json"
+	e := new(jx.Encoder)
+	{
+		req.Encode(e)
+	}
+	encoded := e.Bytes()
+	ht.SetBody(r, bytes.NewReader(encoded), contentType)
+	return nil
+}
+
+func encodeUpdateWorkflowRequest(
+	req *WorkflowUpdateRequest,
 	r *http.Request,
 ) error {
 	const contentType = "application/json"

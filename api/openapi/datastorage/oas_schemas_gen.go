@@ -593,7 +593,33 @@ func (s *AuditEventsQueryResponse) SetPagination(val Pagination) {
 	s.Pagination = val
 }
 
-func (*AuditEventsQueryResponse) queryAuditEventsRes() {}
+// AuditEventsQueryResponseHeaders wraps AuditEventsQueryResponse with response headers.
+type AuditEventsQueryResponseHeaders struct {
+	XAuditPending OptInt
+	Response      AuditEventsQueryResponse
+}
+
+// GetXAuditPending returns the value of XAuditPending.
+func (s *AuditEventsQueryResponseHeaders) GetXAuditPending() OptInt {
+	return s.XAuditPending
+}
+
+// GetResponse returns the value of Response.
+func (s *AuditEventsQueryResponseHeaders) GetResponse() AuditEventsQueryResponse {
+	return s.Response
+}
+
+// SetXAuditPending sets the value of XAuditPending.
+func (s *AuditEventsQueryResponseHeaders) SetXAuditPending(val OptInt) {
+	s.XAuditPending = val
+}
+
+// SetResponse sets the value of Response.
+func (s *AuditEventsQueryResponseHeaders) SetResponse(val AuditEventsQueryResponse) {
+	s.Response = val
+}
+
+func (*AuditEventsQueryResponseHeaders) queryAuditEventsRes() {}
 
 // Ref: #/components/schemas/BatchAuditEventAccepted
 type BatchAuditEventAccepted struct {
@@ -666,6 +692,10 @@ type CreateAuditEventBadRequest Problem
 
 func (*CreateAuditEventBadRequest) createAuditEventRes() {}
 
+type CreateAuditEventForbidden Problem
+
+func (*CreateAuditEventForbidden) createAuditEventRes() {}
+
 type CreateAuditEventInternalServerError Problem
 
 func (*CreateAuditEventInternalServerError) createAuditEventRes() {}
@@ -673,6 +703,10 @@ func (*CreateAuditEventInternalServerError) createAuditEventRes() {}
 type CreateAuditEventRequestEntityTooLarge Problem
 
 func (*CreateAuditEventRequestEntityTooLarge) createAuditEventRes() {}
+
+type CreateAuditEventUnauthorized Problem
+
+func (*CreateAuditEventUnauthorized) createAuditEventRes() {}
 
 type CreateAuditEventUnsupportedMediaType Problem
 
@@ -682,6 +716,10 @@ type CreateAuditEventsBatchBadRequest Problem
 
 func (*CreateAuditEventsBatchBadRequest) createAuditEventsBatchRes() {}
 
+type CreateAuditEventsBatchForbidden Problem
+
+func (*CreateAuditEventsBatchForbidden) createAuditEventsBatchRes() {}
+
 type CreateAuditEventsBatchInternalServerError Problem
 
 func (*CreateAuditEventsBatchInternalServerError) createAuditEventsBatchRes() {}
@@ -689,6 +727,10 @@ func (*CreateAuditEventsBatchInternalServerError) createAuditEventsBatchRes() {}
 type CreateAuditEventsBatchRequestEntityTooLarge Problem
 
 func (*CreateAuditEventsBatchRequestEntityTooLarge) createAuditEventsBatchRes() {}
+
+type CreateAuditEventsBatchUnauthorized Problem
+
+func (*CreateAuditEventsBatchUnauthorized) createAuditEventsBatchRes() {}
 
 type CreateAuditEventsBatchUnsupportedMediaType Problem
 
@@ -702,6 +744,10 @@ type CreateWorkflowConflict Problem
 
 func (*CreateWorkflowConflict) createWorkflowRes() {}
 
+type CreateWorkflowForbidden Problem
+
+func (*CreateWorkflowForbidden) createWorkflowRes() {}
+
 type CreateWorkflowInternalServerError Problem
 
 func (*CreateWorkflowInternalServerError) createWorkflowRes() {}
@@ -709,6 +755,10 @@ func (*CreateWorkflowInternalServerError) createWorkflowRes() {}
 type CreateWorkflowRequestEntityTooLarge Problem
 
 func (*CreateWorkflowRequestEntityTooLarge) createWorkflowRes() {}
+
+type CreateWorkflowUnauthorized Problem
+
+func (*CreateWorkflowUnauthorized) createWorkflowRes() {}
 
 type CreateWorkflowUnsupportedMediaType Problem
 
@@ -1001,6 +1051,42 @@ func (s *DetectedLabelsServiceMesh) UnmarshalText(data []byte) error {
 	}
 }
 
+type DisableWorkflowBadRequest Problem
+
+func (*DisableWorkflowBadRequest) disableWorkflowRes() {}
+
+type DisableWorkflowForbidden Problem
+
+func (*DisableWorkflowForbidden) disableWorkflowRes() {}
+
+type DisableWorkflowInternalServerError Problem
+
+func (*DisableWorkflowInternalServerError) disableWorkflowRes() {}
+
+type DisableWorkflowNotFound Problem
+
+func (*DisableWorkflowNotFound) disableWorkflowRes() {}
+
+type DisableWorkflowPreconditionFailed Problem
+
+func (*DisableWorkflowPreconditionFailed) disableWorkflowRes() {}
+
+type DisableWorkflowPreconditionRequired Problem
+
+func (*DisableWorkflowPreconditionRequired) disableWorkflowRes() {}
+
+type DisableWorkflowRequestEntityTooLarge Problem
+
+func (*DisableWorkflowRequestEntityTooLarge) disableWorkflowRes() {}
+
+type DisableWorkflowUnauthorized Problem
+
+func (*DisableWorkflowUnauthorized) disableWorkflowRes() {}
+
+type DisableWorkflowUnsupportedMediaType Problem
+
+func (*DisableWorkflowUnsupportedMediaType) disableWorkflowRes() {}
+
 // Ref: #/components/schemas/EventCategory
 type EventCategory string
 
@@ -1131,6 +1217,10 @@ type GetWorkflowByIDBadRequest Problem
 
 func (*GetWorkflowByIDBadRequest) getWorkflowByIDRes() {}
 
+type GetWorkflowByIDForbidden Problem
+
+func (*GetWorkflowByIDForbidden) getWorkflowByIDRes() {}
+
 type GetWorkflowByIDInternalServerError Problem
 
 func (*GetWorkflowByIDInternalServerError) getWorkflowByIDRes() {}
@@ -1165,7 +1255,13 @@ func (s *GetWorkflowByIDOKHeaders) SetResponse(val RemediationWorkflow) {
 	s.Response = val
 }
 
+func (*GetWorkflowByIDOKHeaders) disableWorkflowRes() {}
 func (*GetWorkflowByIDOKHeaders) getWorkflowByIDRes() {}
+func (*GetWorkflowByIDOKHeaders) updateWorkflowRes()  {}
+
+type GetWorkflowByIDUnauthorized Problem
+
+func (*GetWorkflowByIDUnauthorized) getWorkflowByIDRes() {}
 
 // Ref: #/components/schemas/Healthy
 type Healthy struct {
@@ -1322,13 +1418,37 @@ func (s *HealthyStatus) UnmarshalText(data []byte) error {
 	}
 }
 
+type ListWorkflowVersionsBadRequest Problem
+
+func (*ListWorkflowVersionsBadRequest) listWorkflowVersionsRes() {}
+
+type ListWorkflowVersionsForbidden Problem
+
+func (*ListWorkflowVersionsForbidden) listWorkflowVersionsRes() {}
+
+type ListWorkflowVersionsInternalServerError Problem
+
+func (*ListWorkflowVersionsInternalServerError) listWorkflowVersionsRes() {}
+
+type ListWorkflowVersionsUnauthorized Problem
+
+func (*ListWorkflowVersionsUnauthorized) listWorkflowVersionsRes() {}
+
 type ListWorkflowsBadRequest Problem
 
 func (*ListWorkflowsBadRequest) listWorkflowsRes() {}
 
+type ListWorkflowsForbidden Problem
+
+func (*ListWorkflowsForbidden) listWorkflowsRes() {}
+
 type ListWorkflowsInternalServerError Problem
 
 func (*ListWorkflowsInternalServerError) listWorkflowsRes() {}
+
+type ListWorkflowsUnauthorized Problem
+
+func (*ListWorkflowsUnauthorized) listWorkflowsRes() {}
 
 // Ref: #/components/schemas/MandatoryLabels
 type MandatoryLabels struct {
@@ -2541,6 +2661,52 @@ func (o OptUUID) Or(d uuid.UUID) uuid.UUID {
 	return d
 }
 
+// NewOptWorkflowDisableRequest returns new OptWorkflowDisableRequest with value set to v.
+func NewOptWorkflowDisableRequest(v WorkflowDisableRequest) OptWorkflowDisableRequest {
+	return OptWorkflowDisableRequest{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptWorkflowDisableRequest is optional WorkflowDisableRequest.
+type OptWorkflowDisableRequest struct {
+	Value WorkflowDisableRequest
+	Set   bool
+}
+
+// IsSet returns true if OptWorkflowDisableRequest was set.
+func (o OptWorkflowDisableRequest) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptWorkflowDisableRequest) Reset() {
+	var v WorkflowDisableRequest
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptWorkflowDisableRequest) SetTo(v WorkflowDisableRequest) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptWorkflowDisableRequest) Get() (v WorkflowDisableRequest, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptWorkflowDisableRequest) Or(d WorkflowDisableRequest) WorkflowDisableRequest {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
 // NewOptWorkflowStatus returns new OptWorkflowStatus with value set to v.
 func NewOptWorkflowStatus(v WorkflowStatus) OptWorkflowStatus {
 	return OptWorkflowStatus{
@@ -2591,10 +2757,12 @@ func (o OptWorkflowStatus) Or(d WorkflowStatus) WorkflowStatus {
 type Pagination struct {
 	Limit  int `json:"limit"`
 	Offset int `json:"offset"`
-	// Exact, unless total_is_lower_bound is true; absent with include_total=false.
+	// Exact, unless total_is_lower_bound is true; absent if it was not counted.
 	Total             OptInt  `json:"total"`
 	TotalIsLowerBound OptBool `json:"total_is_lower_bound"`
 	HasMore           bool    `json:"has_more"`
+	// Opaque; present with has_more.
+	NextCursor OptString `json:"next_cursor"`
 }
 
 // GetLimit returns the value of Limit.
@@ -2622,6 +2790,11 @@ func (s *Pagination) GetHasMore() bool {
 	return s.HasMore
 }
 
+// GetNextCursor returns the value of NextCursor.
+func (s *Pagination) GetNextCursor() OptString {
+	return s.NextCursor
+}
+
 // SetLimit sets the value of Limit.
 func (s *Pagination) SetLimit(val int) {
 	s.Limit = val
@@ -2645,6 +2818,11 @@ func (s *Pagination) SetTotalIsLowerBound(val OptBool) {
 // SetHasMore sets the value of HasMore.
 func (s *Pagination) SetHasMore(val bool) {
 	s.HasMore = val
+}
+
+// SetNextCursor sets the value of NextCursor.
+func (s *Pagination) SetNextCursor(val OptString) {
+	s.NextCursor = val
 }
 
 // Ref: #/components/schemas/Problem
@@ -2757,9 +2935,17 @@ type QueryAuditEventsBadRequest Problem
 
 func (*QueryAuditEventsBadRequest) queryAuditEventsRes() {}
 
+type QueryAuditEventsForbidden Problem
+
+func (*QueryAuditEventsForbidden) queryAuditEventsRes() {}
+
 type QueryAuditEventsInternalServerError Problem
 
 func (*QueryAuditEventsInternalServerError) queryAuditEventsRes() {}
+
+type QueryAuditEventsUnauthorized Problem
+
+func (*QueryAuditEventsUnauthorized) queryAuditEventsRes() {}
 
 // Ref: #/components/schemas/Ready
 type Ready struct {
@@ -3320,6 +3506,10 @@ type SearchWorkflowsBadRequest Problem
 
 func (*SearchWorkflowsBadRequest) searchWorkflowsRes() {}
 
+type SearchWorkflowsForbidden Problem
+
+func (*SearchWorkflowsForbidden) searchWorkflowsRes() {}
+
 type SearchWorkflowsInternalServerError Problem
 
 func (*SearchWorkflowsInternalServerError) searchWorkflowsRes() {}
@@ -3327,6 +3517,10 @@ func (*SearchWorkflowsInternalServerError) searchWorkflowsRes() {}
 type SearchWorkflowsRequestEntityTooLarge Problem
 
 func (*SearchWorkflowsRequestEntityTooLarge) searchWorkflowsRes() {}
+
+type SearchWorkflowsUnauthorized Problem
+
+func (*SearchWorkflowsUnauthorized) searchWorkflowsRes() {}
 
 type SearchWorkflowsUnsupportedMediaType Problem
 
@@ -3358,10 +3552,11 @@ func (s *TooManyRequestsHeaders) SetResponse(val Problem) {
 	s.Response = val
 }
 
-func (*TooManyRequestsHeaders) getWorkflowByIDRes()  {}
-func (*TooManyRequestsHeaders) listWorkflowsRes()    {}
-func (*TooManyRequestsHeaders) queryAuditEventsRes() {}
-func (*TooManyRequestsHeaders) searchWorkflowsRes()  {}
+func (*TooManyRequestsHeaders) getWorkflowByIDRes()      {}
+func (*TooManyRequestsHeaders) listWorkflowVersionsRes() {}
+func (*TooManyRequestsHeaders) listWorkflowsRes()        {}
+func (*TooManyRequestsHeaders) queryAuditEventsRes()     {}
+func (*TooManyRequestsHeaders) searchWorkflowsRes()      {}
 
 // UnavailableHeaders wraps Problem with response headers.
 type UnavailableHeaders struct {
@@ -3392,10 +3587,13 @@ func (s *UnavailableHeaders) SetResponse(val Problem) {
 func (*UnavailableHeaders) createAuditEventRes()       {}
 func (*UnavailableHeaders) createAuditEventsBatchRes() {}
 func (*UnavailableHeaders) createWorkflowRes()         {}
+func (*UnavailableHeaders) disableWorkflowRes()        {}
 func (*UnavailableHeaders) getWorkflowByIDRes()        {}
+func (*UnavailableHeaders) listWorkflowVersionsRes()   {}
 func (*UnavailableHeaders) listWorkflowsRes()          {}
 func (*UnavailableHeaders) queryAuditEventsRes()       {}
 func (*UnavailableHeaders) searchWorkflowsRes()        {}
+func (*UnavailableHeaders) updateWorkflowRes()         {}
 
 // Ref: #/components/schemas/Unhealthy
 type Unhealthy struct {
@@ -3509,6 +3707,68 @@ func (s *UnhealthyStatus) UnmarshalText(data []byte) error {
 	default:
 		return errors.Errorf("invalid value: %q", data)
 	}
+}
+
+type UpdateWorkflowBadRequest Problem
+
+func (*UpdateWorkflowBadRequest) updateWorkflowRes() {}
+
+type UpdateWorkflowForbidden Problem
+
+func (*UpdateWorkflowForbidden) updateWorkflowRes() {}
+
+type UpdateWorkflowInternalServerError Problem
+
+func (*UpdateWorkflowInternalServerError) updateWorkflowRes() {}
+
+type UpdateWorkflowNotFound Problem
+
+func (*UpdateWorkflowNotFound) updateWorkflowRes() {}
+
+type UpdateWorkflowPreconditionFailed Problem
+
+func (*UpdateWorkflowPreconditionFailed) updateWorkflowRes() {}
+
+type UpdateWorkflowPreconditionRequired Problem
+
+func (*UpdateWorkflowPreconditionRequired) updateWorkflowRes() {}
+
+type UpdateWorkflowRequestEntityTooLarge Problem
+
+func (*UpdateWorkflowRequestEntityTooLarge) updateWorkflowRes() {}
+
+type UpdateWorkflowUnauthorized Problem
+
+func (*UpdateWorkflowUnauthorized) updateWorkflowRes() {}
+
+type UpdateWorkflowUnsupportedMediaType Problem
+
+func (*UpdateWorkflowUnsupportedMediaType) updateWorkflowRes() {}
+
+// Ref: #/components/schemas/WorkflowDisableRequest
+type WorkflowDisableRequest struct {
+	Reason    OptString `json:"reason"`
+	UpdatedBy OptString `json:"updated_by"`
+}
+
+// GetReason returns the value of Reason.
+func (s *WorkflowDisableRequest) GetReason() OptString {
+	return s.Reason
+}
+
+// GetUpdatedBy returns the value of UpdatedBy.
+func (s *WorkflowDisableRequest) GetUpdatedBy() OptString {
+	return s.UpdatedBy
+}
+
+// SetReason sets the value of Reason.
+func (s *WorkflowDisableRequest) SetReason(val OptString) {
+	s.Reason = val
+}
+
+// SetUpdatedBy sets the value of UpdatedBy.
+func (s *WorkflowDisableRequest) SetUpdatedBy(val OptString) {
+	s.UpdatedBy = val
 }
 
 // Ref: #/components/schemas/WorkflowListResponse
@@ -4063,3 +4323,102 @@ func (s *WorkflowStatus) UnmarshalText(data []byte) error {
 		return errors.Errorf("invalid value: %q", data)
 	}
 }
+
+// Members of RemediationWorkflow that are not listed here are immutable; naming one is 400.
+// Ref: #/components/schemas/WorkflowUpdateRequest
+type WorkflowUpdateRequest struct {
+	Status          OptWorkflowStatus `json:"status"`
+	DisabledBy      OptString         `json:"disabled_by"`
+	DisabledReason  OptString         `json:"disabled_reason"`
+	AdditionalProps WorkflowUpdateRequestAdditional
+}
+
+// GetStatus returns the value of Status.
+func (s *WorkflowUpdateRequest) GetStatus() OptWorkflowStatus {
+	return s.Status
+}
+
+// GetDisabledBy returns the value of DisabledBy.
+func (s *WorkflowUpdateRequest) GetDisabledBy() OptString {
+	return s.DisabledBy
+}
+
+// GetDisabledReason returns the value of DisabledReason.
+func (s *WorkflowUpdateRequest) GetDisabledReason() OptString {
+	return s.DisabledReason
+}
+
+// GetAdditionalProps returns the value of AdditionalProps.
+func (s *WorkflowUpdateRequest) GetAdditionalProps() WorkflowUpdateRequestAdditional {
+	return s.AdditionalProps
+}
+
+// SetStatus sets the value of Status.
+func (s *WorkflowUpdateRequest) SetStatus(val OptWorkflowStatus) {
+	s.Status = val
+}
+
+// SetDisabledBy sets the value of DisabledBy.
+func (s *WorkflowUpdateRequest) SetDisabledBy(val OptString) {
+	s.DisabledBy = val
+}
+
+// SetDisabledReason sets the value of DisabledReason.
+func (s *WorkflowUpdateRequest) SetDisabledReason(val OptString) {
+	s.DisabledReason = val
+}
+
+// SetAdditionalProps sets the value of AdditionalProps.
+func (s *WorkflowUpdateRequest) SetAdditionalProps(val WorkflowUpdateRequestAdditional) {
+	s.AdditionalProps = val
+}
+
+type WorkflowUpdateRequestAdditional map[string]jx.Raw
+
+func (s *WorkflowUpdateRequestAdditional) init() WorkflowUpdateRequestAdditional {
+	m := *s
+	if m == nil {
+		m = map[string]jx.Raw{}
+		*s = m
+	}
+	return m
+}
+
+// Ref: #/components/schemas/WorkflowVersionsResponse
+type WorkflowVersionsResponse struct {
+	WorkflowName string                `json:"workflow_name"`
+	Versions     []RemediationWorkflow `json:"versions"`
+	Total        int                   `json:"total"`
+}
+
+// GetWorkflowName returns the value of WorkflowName.
+func (s *WorkflowVersionsResponse) GetWorkflowName() string {
+	return s.WorkflowName
+}
+
+// GetVersions returns the value of Versions.
+func (s *WorkflowVersionsResponse) GetVersions() []RemediationWorkflow {
+	return s.Versions
+}
+
+// GetTotal returns the value of Total.
+func (s *WorkflowVersionsResponse) GetTotal() int {
+	return s.Total
+}
+
+// SetWorkflowName sets the value of WorkflowName.
+func (s *WorkflowVersionsResponse) SetWorkflowName(val string) {
+	s.WorkflowName = val
+}
+
+// SetVersions sets the value of Versions.
+func (s *WorkflowVersionsResponse) SetVersions(val []RemediationWorkflow) {
+	s.Versions = val
+}
+
+// SetTotal sets the value of Total.
+func (s *WorkflowVersionsResponse) SetTotal(val int) {
+	s.Total = val
+}
+
+func (*WorkflowVersionsResponse) listWorkflowVersionsRes() {}

@@ -26,6 +26,12 @@ type Handler interface {
 	//
 	// POST /api/v1/workflows
 	CreateWorkflow(ctx context.Context, req *RemediationWorkflow) (CreateWorkflowRes, error)
+	// DisableWorkflow implements disableWorkflow operation.
+	//
+	// Disable a workflow.
+	//
+	// PATCH /api/v1/workflows/{workflow_id}/disable
+	DisableWorkflow(ctx context.Context, req OptWorkflowDisableRequest, params DisableWorkflowParams) (DisableWorkflowRes, error)
 	// GetWorkflowByID implements getWorkflowByID operation.
 	//
 	// One workflow.
@@ -38,6 +44,12 @@ type Handler interface {
 	//
 	// GET /health
 	HealthCheck(ctx context.Context) (HealthCheckRes, error)
+	// ListWorkflowVersions implements listWorkflowVersions operation.
+	//
+	// Every version of one workflow, newest first, at most 1000.
+	//
+	// GET /api/v1/workflows/by-name/{workflow_name}/versions
+	ListWorkflowVersions(ctx context.Context, params ListWorkflowVersionsParams) (ListWorkflowVersionsRes, error)
 	// ListWorkflows implements listWorkflows operation.
 	//
 	// Every version in the catalog, newest first.
@@ -68,6 +80,12 @@ type Handler interface {
 	//
 	// POST /api/v1/workflows/search
 	SearchWorkflows(ctx context.Context, req *WorkflowSearchRequest) (SearchWorkflowsRes, error)
+	// UpdateWorkflow implements updateWorkflow operation.
+	//
+	// Everything else of a version is immutable; naming such a member is 400.
+	//
+	// PATCH /api/v1/workflows/{workflow_id}
+	UpdateWorkflow(ctx context.Context, req *WorkflowUpdateRequest, params UpdateWorkflowParams) (UpdateWorkflowRes, error)
 }
 
 // Server implements http server based on OpenAPI v3 specification and

@@ -18,7 +18,7 @@ func (h *handler) CreateAuditEvent(ctx context.Context, req *api.AuditEventReque
 	if err := event.Check(h.Window, h.now()).Err(); err != nil {
 		return nil, err
 	}
-	stored, err := h.insert(ctx, tableEvents, []datastorage.Event{event})
+	receipt, err := h.write(ctx, []datastorage.Event{event})
 	var parents datastorage.UnknownParents
 	if errors.As(err, &parents) {
 		err = datastorage.FieldErrors{{Field: "parent_event_id", Text: datastorage.TextUnknownParent}}.Err()
@@ -26,9 +26,12 @@ func (h *handler) CreateAuditEvent(ctx context.Context, req *api.AuditEventReque
 	if err != nil {
 		return nil, err
 	}
-	return &api.AuditEventResponse{
-		EventID: stored[0].ID, EventTimestamp: stored[0].Time, Message: "Audit event created successfully",
-	}, nil
+	kept := receipt.Stored[0]
+	if receipt.Queued {
+		return &api.AuditEventAccepted{EventID: kept.ID, EventTimestamp: kept.Time,
+			Message: "audit event queued for async processing", Status: api.NewOptString("accepted")}, nil
+	}
+	return &api.AuditEventResponse{EventID: kept.ID, EventTimestamp: kept.Time, Message: "Audit event created successfully"}, nil
 }
 
 // CreateAuditEventsBatch stores all events or none.
@@ -45,7 +48,7 @@ func (h *handler) CreateAuditEventsBatch(ctx context.Context, req []api.AuditEve
 	if err := datastorage.BatchError(faults, len(events)); err != nil {
 		return nil, err
 	}
-	stored, err := h.insert(ctx, tableBatch, events)
+	receipt, err := h.write(ctx, events)
 	var parents datastorage.UnknownParents
 	if errors.As(err, &parents) {
 		for _, i := range parents {
@@ -56,35 +59,36 @@ func (h *handler) CreateAuditEventsBatch(ctx context.Context, req []api.AuditEve
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]uuid.UUID, len(stored))
-	for i := range stored {
-		ids[i] = stored[i].ID
+	ids := make([]uuid.UUID, len(events))
+	for i, kept := range receipt.Stored {
+		ids[i] = kept.ID
+	}
+	if receipt.Queued {
+		return &api.BatchAuditEventAccepted{EventIds: ids, Status: api.NewOptString("accepted"),
+			Message: fmt.Sprintf("%d audit events queued for async processing", len(ids))}, nil
 	}
 	return &api.BatchAuditEventResponse{
 		EventIds: ids, Message: fmt.Sprintf("%d audit events created successfully", len(ids)),
 	}, nil
 }
 
-// insert completes the events, stores them and counts them.
-func (h *handler) insert(ctx context.Context, table string, events []datastorage.Event) ([]datastorage.Stored, error) {
-	if err := h.usable(); err != nil {
-		return nil, err
-	}
+// write completes the events and keeps them durably.
+func (h *handler) write(ctx context.Context, events []datastorage.Event) (datastorage.Receipt, error) {
+	ctx, cancel := datastorage.Deadline(ctx)
+	defer cancel()
 	requestID := infoOf(ctx).id
 	for i := range events {
-		events[i].RequestID = requestID
+		events[i].Origin.RequestID = requestID
 		events[i] = events[i].Complete(newID)
 	}
-	stored, err := h.Events.InsertEvents(ctx, events)
-	h.Metrics.wrote(table, err)
-	h.Metrics.events(events, stored, err)
-	for _, s := range stored {
+	receipt, err := h.Ingest.Write(ctx, events)
+	for _, s := range receipt.Stored {
 		if s.Different {
 			h.Log.Warn("an event id came again with other content; the first content stays",
 				"request_id", requestID, "event_id", s.ID)
 		}
 	}
-	return stored, err
+	return receipt, err
 }
 
 // QueryAuditEvents returns one page, newest first.
@@ -115,7 +119,11 @@ func (h *handler) QueryAuditEvents(ctx context.Context, p api.QueryAuditEventsPa
 	if found.TotalIsLowerBound {
 		answer.Pagination.TotalIsLowerBound = api.NewOptBool(true)
 	}
-	return answer, nil
+	headers := &api.AuditEventsQueryResponseHeaders{Response: *answer}
+	if pending := h.Health.Pending(); pending > 0 {
+		headers.XAuditPending = api.NewOptInt(pending)
+	}
+	return headers, nil
 }
 
 func (h *handler) filterOf(p api.QueryAuditEventsParams) (datastorage.EventFilter, error) {

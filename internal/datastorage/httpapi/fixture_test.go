@@ -24,7 +24,7 @@ type memory struct {
 	panics bool
 }
 
-func (m *memory) InsertEvents(_ context.Context, events []datastorage.Event) ([]datastorage.Stored, error) {
+func (m *memory) InsertEvents(_ context.Context, events []datastorage.Event, _ datastorage.ParentRule) ([]datastorage.Stored, error) {
 	if m.panics {
 		panic("a secret in a panic")
 	}
@@ -72,8 +72,11 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{}
 	f.health.SetDatabase(datastorage.Connected)
 	f.health.SetQueue(datastorage.Connected)
+	metrics := NewMetrics("test", "none")
 	handler, err := New(Options{
-		Events: &f.memory, Workflows: &f.memory, Health: &f.health, Metrics: NewMetrics("test", "none"),
+		Events: &f.memory, Workflows: &f.memory,
+		Ingest: &datastorage.Ingest{Store: &f.memory, Health: &f.health, Observe: metrics.Ingested,
+			SingleTimeout: time.Second, BatchTimeout: time.Second, DLQTimeout: time.Second}, Health: &f.health, Metrics: metrics,
 		Window: datastorage.Window{MaxAge: 168 * time.Hour, MaxFuture: 5 * time.Minute},
 		Log:    slog.New(slog.NewJSONHandler(&f.log, nil)),
 	})

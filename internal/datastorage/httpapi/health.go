@@ -33,7 +33,11 @@ func (h *handler) ReadinessCheck(context.Context) (api.ReadinessCheckRes, error)
 	if reason := h.Health.NotReady(); reason != "" {
 		return &api.NotReady{Status: api.NotReadyStatusNotReady, Reason: api.NotReadyReason(reason)}, nil
 	}
-	return &api.Ready{Status: api.ReadyStatusReady, Mode: api.ReadyModeNormal}, nil
+	mode := api.ReadyModeNormal
+	if h.Health.Degraded() {
+		mode = api.ReadyModeDegraded
+	}
+	return &api.Ready{Status: api.ReadyStatusReady, Mode: mode}, nil
 }
 
 // LivenessCheck answers while the process can.

@@ -24,6 +24,21 @@ type Metrics struct {
 	durations  *prometheus.HistogramVec
 	dependency *prometheus.GaugeVec
 	panics     prometheus.Counter
+	enqueued   *prometheus.CounterVec
+	drained    *prometheus.CounterVec
+	queue      map[string]prometheus.Gauge // by name; all have the label stream
+}
+
+// queueGauges are refreshed every second.
+var queueGauges = map[string]string{
+	"datastorage_dlq_depth":              "Events that wait for PostgreSQL.",
+	"datastorage_dlq_capacity_ratio":     "Share of the queue's room that is taken, 0 to 1.",
+	"datastorage_dlq_warning":            "1 from 80 % to below 90 % of the room.",
+	"datastorage_dlq_critical":           "1 from 90 % to below 95 % of the room.",
+	"datastorage_dlq_overflow_imminent":  "1 from 95 % of the room.",
+	"datastorage_dlq_oldest_age_seconds": "Age of the event that waits longest.",
+	"datastorage_dead_letter_depth":      "Events that could not be stored and wait for an operator.",
+	"datastorage_dlq_unsafe":             "1 if Redis may lose what it took.",
 }
 
 var buckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
@@ -46,13 +61,23 @@ func NewMetrics(version, revision string) *Metrics {
 			Name: "datastorage_dependency_up", Help: "1 while the dependency can be used."}, []string{"dependency"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "datastorage_panics_total", Help: "Recovered panics."}),
 	}
+	m.enqueued = counters("datastorage_dlq_enqueue_total", "Events put into the queue.", "stream", "type")
+	m.enqueued.WithLabelValues("events", "audit_event")
+	m.drained = counters("datastorage_dlq_drained_total", "Events that left the queue.", "stream", "result")
+	m.Drained(0, 0, 0)
+	m.queue = map[string]prometheus.Gauge{}
+	for name, help := range queueGauges {
+		gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"stream"})
+		m.registry.MustRegister(gauge)
+		m.queue[name] = gauge.WithLabelValues("events")
+	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "datastorage_build_info", Help: "Always 1."}, []string{"version", "revision", "goversion"})
 	build.WithLabelValues(version, revision, runtime.Version()).Set(1)
-	m.registry.MustRegister(m.traces, m.duplicates, m.writes, m.queries, m.requests, m.durations, m.dependency, m.panics, build,
+	m.registry.MustRegister(m.traces, m.duplicates, m.writes, m.queries, m.requests, m.durations, m.dependency, m.panics, m.enqueued, m.drained, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, category := range contract()["EventCategory"].Enum {
-		for _, status := range []string{"success", "failure"} {
+		for _, status := range []string{"success", "dlq_fallback", "failure"} {
 			m.traces.WithLabelValues(category, status)
 		}
 		for _, content := range []string{"same", "different"} {
@@ -87,11 +112,7 @@ func (m *Metrics) Handler() http.Handler {
 
 // SetDependency notes whether postgresql or redis can be used.
 func (m *Metrics) SetDependency(name string, state datastorage.State) {
-	up := 0.0
-	if state == datastorage.Connected {
-		up = 1
-	}
-	m.dependency.WithLabelValues(name).Set(up)
+	m.dependency.WithLabelValues(name).Set(number(state == datastorage.Connected))
 }
 
 func (m *Metrics) request(operation string, code int, took time.Duration) {
@@ -108,19 +129,62 @@ func (m *Metrics) queried(operation string, err error) {
 	m.queries.WithLabelValues(operation, result(err)).Inc()
 }
 
-// events counts what became of the events of one write.
-func (m *Metrics) events(events []datastorage.Event, stored []datastorage.Stored, err error) {
+// Ingested counts what became of the events of one write; it is an Observe of datastorage.Ingest.
+func (m *Metrics) Ingested(events []datastorage.Event, receipt datastorage.Receipt, err error) {
+	table := tableBatch
+	if len(events) == 1 {
+		table = tableEvents
+	}
+	m.wrote(table, err)
+	status := result(err)
+	if receipt.Queued {
+		status = "dlq_fallback"
+		m.enqueued.WithLabelValues("events", "audit_event").Add(float64(len(events)))
+	}
 	for i, e := range events {
-		m.traces.WithLabelValues(e.Category, result(err)).Inc()
-		if err != nil || !stored[i].Repeated {
+		m.traces.WithLabelValues(e.Category, status).Inc()
+		if err != nil || !receipt.Stored[i].Repeated {
 			continue
 		}
 		content := "same"
-		if stored[i].Different {
+		if receipt.Stored[i].Different {
 			content = "different"
 		}
 		m.duplicates.WithLabelValues(e.Category, content).Inc()
 	}
+}
+
+// Drained counts what left the queue; it is an Observe of datastorage.Drain.
+func (m *Metrics) Drained(stored, duplicate, dead int) {
+	for result, n := range map[string]int{"stored": stored, "duplicate": duplicate, "dead_letter": dead} {
+		m.drained.WithLabelValues("events", result).Add(float64(n))
+	}
+}
+
+// SetQueue shows the state of the queue.
+func (m *Metrics) SetQueue(depth, dead, limit int, oldest time.Duration) {
+	ratio := float64(depth) / float64(limit)
+	m.queue["datastorage_dlq_depth"].Set(float64(depth))
+	m.queue["datastorage_dead_letter_depth"].Set(float64(dead))
+	m.queue["datastorage_dlq_oldest_age_seconds"].Set(oldest.Seconds())
+	m.queue["datastorage_dlq_capacity_ratio"].Set(ratio)
+	for name, on := range map[string]bool{
+		"datastorage_dlq_warning":           ratio >= 0.80 && ratio < 0.90,
+		"datastorage_dlq_critical":          ratio >= 0.90 && ratio < 0.95,
+		"datastorage_dlq_overflow_imminent": ratio >= 0.95,
+	} {
+		m.queue[name].Set(number(on))
+	}
+}
+
+// SetQueueUnsafe shows whether Redis may lose what it took.
+func (m *Metrics) SetQueueUnsafe(unsafe bool) { m.queue["datastorage_dlq_unsafe"].Set(number(unsafe)) }
+
+func number(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
 }
 
 func result(err error) string {

@@ -27,16 +27,28 @@ var (
 	payloadTooLarge      = slug{http.StatusRequestEntityTooLarge, "payload-too-large", "Payload Too Large"}
 	unsupportedMediaType = slug{http.StatusUnsupportedMediaType, "unsupported-media-type", "Unsupported Media Type"}
 	internalError        = slug{http.StatusInternalServerError, "internal-error", "Internal Server Error"}
+	immutableField       = slug{http.StatusBadRequest, "immutable-field-violation", "Immutable Field"}
+	unauthorized         = slug{http.StatusUnauthorized, "unauthorized", "Unauthorized"}
+	forbidden            = slug{http.StatusForbidden, "forbidden", "Forbidden"}
+	preconditionFailed   = slug{http.StatusPreconditionFailed, "precondition-failed", "Precondition Failed"}
+	preconditionRequired = slug{http.StatusPreconditionRequired, "precondition-required", "Precondition Required"}
+	tooManyRequests      = slug{http.StatusTooManyRequests, "too-many-requests", "Too Many Requests"}
 	serviceUnavailable   = slug{http.StatusServiceUnavailable, "service-unavailable", "Service Unavailable"}
 )
 
 var slugs = map[datastorage.Kind]slug{
-	datastorage.Internal:    internalError,
-	datastorage.Invalid:     validationError,
-	datastorage.TooLarge:    payloadTooLarge,
-	datastorage.NotFound:    notFound,
-	datastorage.Conflict:    conflict,
-	datastorage.Unavailable: serviceUnavailable,
+	datastorage.Internal:             internalError,
+	datastorage.Invalid:              validationError,
+	datastorage.TooLarge:             payloadTooLarge,
+	datastorage.NotFound:             notFound,
+	datastorage.Conflict:             conflict,
+	datastorage.Immutable:            immutableField,
+	datastorage.PreconditionFailed:   preconditionFailed,
+	datastorage.PreconditionRequired: preconditionRequired,
+	datastorage.Unauthorized:         unauthorized,
+	datastorage.Forbidden:            forbidden,
+	datastorage.Overloaded:           tooManyRequests,
+	datastorage.Unavailable:          serviceUnavailable,
 }
 
 const problemBase = "kubernaut.ai"
@@ -62,7 +74,7 @@ func (h *handler) answerError(ctx context.Context, w http.ResponseWriter, r *htt
 	if known.Kind == datastorage.Internal {
 		known = &datastorage.Error{Kind: datastorage.Internal, Detail: "internal error"}
 	}
-	if known.Kind == datastorage.Unavailable {
+	if known.Kind == datastorage.Unavailable || known.Kind == datastorage.Overloaded {
 		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(known.RetryAfter.Seconds()))))
 	}
 	writeProblem(w, r, slugs[known.Kind], known)

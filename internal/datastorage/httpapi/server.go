@@ -12,7 +12,8 @@ import (
 
 // Options of the handler.
 type Options struct {
-	Events    datastorage.EventStore
+	Events    datastorage.EventStore // reads only
+	Ingest    *datastorage.Ingest
 	Workflows datastorage.WorkflowStore
 	Health    *datastorage.Health
 	Window    datastorage.Window
@@ -70,13 +71,15 @@ func refuseMethod(w http.ResponseWriter, r *http.Request, allowed string) {
 	writeProblem(w, r, methodNotAllowed, &datastorage.Error{Detail: "allowed here: " + allowed})
 }
 
-// usable refuses what cannot succeed: the database was never seen yet, or this program does not fit it.
+// usable refuses what needs PostgreSQL and cannot succeed.
 func (h *handler) usable() error {
 	switch h.Health.Database() {
 	case datastorage.Unknown:
 		return unavailable("the service is starting")
 	case datastorage.SchemaOutdated:
 		return unavailable("the database schema is older than this service")
+	case datastorage.Unreachable:
+		return unavailable("the database is not available")
 	}
 	return nil
 }

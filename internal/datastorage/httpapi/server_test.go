@@ -127,7 +127,8 @@ func TestHealth(t *testing.T) {
 		{datastorage.Connected, datastorage.Connected, `{"status":"healthy","database":"connected","dlq":"connected"}`, `{"status":"ready","mode":"normal"}`},
 		{datastorage.Connected, datastorage.Unreachable, `{"status":"healthy","database":"connected","dlq":"unreachable"}`, `{"status":"ready","mode":"normal"}`},
 		{datastorage.Connected, datastorage.Off, `{"status":"healthy","database":"connected","dlq":"off"}`, `{"status":"ready","mode":"normal"}`},
-		{datastorage.Unreachable, datastorage.Connected, `{"status":"unhealthy","database":"unreachable","error":"database unreachable"}`, `{"status":"not_ready","reason":"no_durable_store"}`},
+		{datastorage.Unreachable, datastorage.Connected, `{"status":"unhealthy","database":"unreachable","error":"database unreachable"}`, `{"status":"ready","mode":"degraded"}`},
+		{datastorage.Unreachable, datastorage.Unreachable, `{"status":"unhealthy","database":"unreachable","error":"database unreachable"}`, `{"status":"not_ready","reason":"no_durable_store"}`},
 		{datastorage.SchemaOutdated, datastorage.Connected, `{"status":"unhealthy","database":"schema_outdated","error":"database schema outdated"}`, `{"status":"not_ready","reason":"schema_outdated"}`},
 		{datastorage.Unknown, datastorage.Unknown, `{"status":"unhealthy","database":"unreachable","error":"database unreachable"}`, `{"status":"not_ready","reason":"starting"}`},
 	} {

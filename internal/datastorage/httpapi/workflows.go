@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	api "github.com/kubernaut-ai/kubernaut/api/openapi/datastorage"
@@ -97,4 +98,19 @@ func (h *handler) SearchWorkflows(ctx context.Context, req *api.WorkflowSearchRe
 		}
 	}
 	return answer, nil
+}
+
+// UpdateWorkflow changes the state of a version.
+func (h *handler) UpdateWorkflow(context.Context, *api.WorkflowUpdateRequest, api.UpdateWorkflowParams) (api.UpdateWorkflowRes, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// DisableWorkflow disables a version.
+func (h *handler) DisableWorkflow(context.Context, api.OptWorkflowDisableRequest, api.DisableWorkflowParams) (api.DisableWorkflowRes, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// ListWorkflowVersions returns every version of one name.
+func (h *handler) ListWorkflowVersions(context.Context, api.ListWorkflowVersionsParams) (api.ListWorkflowVersionsRes, error) {
+	return nil, errors.ErrUnsupported
 }

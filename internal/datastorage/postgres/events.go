@@ -10,31 +10,34 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage/postgres/db"
 )
 
-// InsertEvents stores events in one transaction; see datastorage.EventStore.
-func (s *Store) InsertEvents(ctx context.Context, events []datastorage.Event) ([]datastorage.Stored, error) {
-	timeout := s.options.BatchTimeout
-	if len(events) == 1 {
-		timeout = s.options.SingleTimeout
+// InsertEvents stores events in one transaction, a single one in one statement; see datastorage.EventStore.
+func (s *Store) InsertEvents(ctx context.Context, events []datastorage.Event, parents datastorage.ParentRule) (stored []datastorage.Stored, err error) {
+	if len(events) == 1 && !events[0].Parent.Valid {
+		err = s.onWriter(ctx, s.options.SingleTimeout, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+			stored, err = insertEvents(ctx, db.New(conn), events, parents)
+			return err
+		})
+		return stored, err
 	}
-	var stored []datastorage.Stored
-	err := s.writing(ctx, timeout, func(ctx context.Context, q *db.Queries) (err error) {
-		stored, err = insertEvents(ctx, q, events)
+	err = s.writing(ctx, s.options.BatchTimeout, func(ctx context.Context, q *db.Queries) (err error) {
+		stored, err = insertEvents(ctx, q, events, parents)
 		return err
 	})
 	return stored, err
 }
 
-func insertEvents(ctx context.Context, q *db.Queries, events []datastorage.Event) ([]datastorage.Stored, error) {
+func insertEvents(ctx context.Context, q *db.Queries, events []datastorage.Event, parents datastorage.ParentRule) ([]datastorage.Stored, error) {
 	rows, err := eventRows(events)
 	if err != nil {
 		return nil, err
 	}
-	if err := dateParents(ctx, q, rows); err != nil {
+	if err := dateParents(ctx, q, rows, parents); err != nil {
 		return nil, err
 	}
 	fresh, err := insertRows(ctx, q, rows)
@@ -96,7 +99,7 @@ func set(ids []uuid.UUID) map[uuid.UUID]bool {
 }
 
 // dateParents looks up where the parents are. A parent is a stored event or one of the same write.
-func dateParents(ctx context.Context, q *db.Queries, rows []db.CopyAuditEventsParams) error {
+func dateParents(ctx context.Context, q *db.Queries, rows []db.CopyAuditEventsParams, parents datastorage.ParentRule) error {
 	days := map[uuid.UUID]time.Time{}
 	for _, row := range rows {
 		days[row.EventID] = row.EventDate
@@ -119,10 +122,10 @@ func dateParents(ctx context.Context, q *db.Queries, rows []db.CopyAuditEventsPa
 			days[parent.EventID] = parent.EventDate
 		}
 	}
-	return setParentDays(rows, days)
+	return setParentDays(rows, days, parents)
 }
 
-func setParentDays(rows []db.CopyAuditEventsParams, days map[uuid.UUID]time.Time) error {
+func setParentDays(rows []db.CopyAuditEventsParams, days map[uuid.UUID]time.Time, parents datastorage.ParentRule) error {
 	var unknown datastorage.UnknownParents
 	for i, row := range rows {
 		if row.ParentEventID == nil {
@@ -135,7 +138,7 @@ func setParentDays(rows []db.CopyAuditEventsParams, days map[uuid.UUID]time.Time
 		}
 		rows[i].ParentEventDate = &day
 	}
-	if len(unknown) > 0 {
+	if parents == datastorage.CheckParents && len(unknown) > 0 {
 		return unknown
 	}
 	return nil
@@ -147,7 +150,7 @@ func eventRows(events []datastorage.Event) ([]db.CopyAuditEventsParams, error) {
 		if !e.ID.Valid {
 			return nil, errors.New("an event without id")
 		}
-		metadata, err := json.Marshal(map[string]string{"request_id": e.RequestID, "via": "direct"})
+		metadata, err := metadata(e.Origin)
 		if err != nil {
 			return nil, fmt.Errorf("encoding the metadata of event %s: %w", e.ID.UUID, err)
 		}
@@ -163,6 +166,17 @@ func eventRows(events []datastorage.Event) ([]db.CopyAuditEventsParams, error) {
 		}
 	}
 	return rows, nil
+}
+
+func metadata(o datastorage.Origin) ([]byte, error) {
+	via := "direct"
+	if !o.QueuedAt.IsZero() {
+		via = "dlq"
+	}
+	return json.Marshal(struct {
+		datastorage.Origin
+		Via string `json:"via"`
+	}{o, via})
 }
 
 func comparison(row db.CopyAuditEventsParams) db.CompareAuditEventParams {

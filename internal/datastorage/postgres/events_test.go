@@ -19,7 +19,7 @@ import (
 
 func insert(t *testing.T, s *Store, events ...datastorage.Event) []datastorage.Stored {
 	t.Helper()
-	stored, err := s.InsertEvents(t.Context(), events)
+	stored, err := s.InsertEvents(t.Context(), events, datastorage.CheckParents)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestIdempotency(t *testing.T) {
 	for range 20 {
 		all.Go(func() {
 			for range 5 {
-				if _, err := s.InsertEvents(context.Background(), []datastorage.Event{e}); err != nil {
+				if _, err := s.InsertEvents(context.Background(), []datastorage.Event{e}, datastorage.CheckParents); err != nil {
 					t.Error(err)
 				}
 			}
@@ -129,13 +129,13 @@ func TestAllOrNothing(t *testing.T) {
 	good, child := testEvent(), testEvent()
 	child.Parent = uuid.NullUUID{UUID: uuid.New(), Valid: true}
 	var unknown datastorage.UnknownParents
-	if _, err := s.InsertEvents(t.Context(), []datastorage.Event{good, child}); !errors.As(err, &unknown) || !slices.Equal(unknown, []int{1}) {
+	if _, err := s.InsertEvents(t.Context(), []datastorage.Event{good, child}, datastorage.CheckParents); !errors.As(err, &unknown) || !slices.Equal(unknown, []int{1}) {
 		t.Errorf("unknown parent: %v", err)
 	}
 	bad := testEvent()
 	bad.Category = "nonsense" // our own checks would have refused it
 	var known *datastorage.Error
-	if _, err := s.InsertEvents(t.Context(), []datastorage.Event{good, bad}); !errors.As(err, &known) || known.Kind != datastorage.Invalid {
+	if _, err := s.InsertEvents(t.Context(), []datastorage.Event{good, bad}, datastorage.CheckParents); !errors.As(err, &known) || known.Kind != datastorage.Invalid {
 		t.Errorf("refused value: %v", err)
 	}
 	if page := query(t, s, datastorage.EventFilter{}, 10, 0); page.Total != 0 {
@@ -165,7 +165,7 @@ func TestUnavailable(t *testing.T) {
 	s, d := newStore(t)
 	exec(t, d.admin, `ALTER ROLE `+quoted(d.appRole)+` NOLOGIN`)
 	for name, call := range map[string]func() error{
-		"write": func() error { _, err := s.InsertEvents(t.Context(), []datastorage.Event{testEvent()}); return err },
+		"write": func() error { _, err := s.InsertEvents(t.Context(), []datastorage.Event{testEvent()}, datastorage.CheckParents); return err },
 		"read":  func() error { _, err := s.GetWorkflow(t.Context(), uuid.New()); return err },
 	} {
 		var known *datastorage.Error

@@ -81,7 +81,7 @@ func TestSchemaGate(t *testing.T) {
 // What is refused, to the application and, for audit data, to everybody.
 func TestRights(t *testing.T) {
 	s, d := newStore(t)
-	if _, err := s.InsertEvents(t.Context(), []datastorage.Event{testEvent()}); err != nil {
+	if _, err := s.InsertEvents(t.Context(), []datastorage.Event{testEvent()}, datastorage.CheckParents); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.CreateWorkflow(t.Context(), testWorkflow("w", "1")); err != nil {

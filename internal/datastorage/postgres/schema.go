@@ -75,6 +75,28 @@ func standing(ctx context.Context, q *db.Queries) (Standing, error) {
 	}, nil
 }
 
+// drainLock is the advisory lock of the one replica that drains the queue.
+const drainLock = 0x6b756265 // any number that nothing else of this schema uses
+
+// Lead runs work while this process alone of all replicas has the drain lock; see datastorage.Leader. The lock is that of
+// a connection: it ends with it.
+func (s *Store) Lead(ctx context.Context, work func(context.Context) error) (led bool, err error) {
+	conn, err := s.lead.Acquire(ctx)
+	if err != nil {
+		return false, translate(err)
+	}
+	defer conn.Release()
+	q := db.New(conn)
+	if led, err = q.TryLock(ctx, drainLock); err != nil || !led {
+		return false, translate(err)
+	}
+	err = work(ctx)
+	if unlockErr := q.Unlock(context.WithoutCancel(ctx), drainLock); unlockErr != nil {
+		_ = conn.Conn().Close(context.WithoutCancel(ctx)) // the lock must not stay with a pooled connection
+	}
+	return true, err
+}
+
 // EnsurePartitions makes the missing partitions up to the given months ahead and tells how many it made.
 func (s *Store) EnsurePartitions(ctx context.Context, monthsAhead int) (int, error) {
 	made, err := db.New(s.write).EnsurePartitions(ctx, int32(monthsAhead))

@@ -4,6 +4,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
@@ -42,8 +44,8 @@ type Options struct {
 
 // Store is the service's side of the database. It is made without a connection: PostgreSQL may be away.
 type Store struct {
-	options            Options
-	write, read, probe *pgxpool.Pool
+	options                  Options
+	write, read, probe, lead *pgxpool.Pool
 }
 
 var (
@@ -68,6 +70,7 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 		// Optional filters are parameters: only a plan made for their values uses the right index.
 		{&s.read, options.ReadConns, 0, options.QueryTimeout, map[string]string{"plan_cache_mode": "force_custom_plan"}},
 		{&s.probe, 1, 0, options.QueryTimeout, nil},
+		{&s.lead, 1, 0, options.QueryTimeout, nil},
 	} {
 		config := base.Copy()
 		config.MaxConns, config.MinConns = int32(pool.max), int32(pool.min)
@@ -109,21 +112,38 @@ func (t Target) authenticate(_ context.Context, config *pgx.ConnConfig) (err err
 
 // Close ends all connections; it waits for those in use.
 func (s *Store) Close() {
-	for _, pool := range []*pgxpool.Pool{s.write, s.read, s.probe} {
+	for _, pool := range []*pgxpool.Pool{s.write, s.read, s.probe, s.lead} {
 		if pool != nil {
 			pool.Close()
 		}
 	}
 }
 
+// errPoolWait: every connection was busy for the whole time.
+var errPoolWait = errors.New("no connection was free in time")
+
 // writing runs one transaction, again if PostgreSQL asks for that, within the timeout.
 func (s *Store) writing(ctx context.Context, timeout time.Duration, do func(context.Context, *db.Queries) error) error {
+	return s.onWriter(ctx, timeout, func(ctx context.Context, conn *pgxpool.Conn) error {
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return do(ctx, db.New(tx)) })
+	})
+}
+
+// onWriter gives work a connection, again if PostgreSQL asks for that, within the timeout.
+func (s *Store) onWriter(ctx context.Context, timeout time.Duration, work func(context.Context, *pgxpool.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	var err error
+	conn, err := s.write.Acquire(ctx)
+	if err != nil {
+		var connect *pgconn.ConnectError
+		if !errors.As(err, &connect) && errors.Is(err, context.DeadlineExceeded) {
+			err = errPoolWait
+		}
+		return translate(err)
+	}
+	defer conn.Release()
 	for range 3 {
-		err = pgx.BeginFunc(ctx, s.write, func(tx pgx.Tx) error { return do(ctx, db.New(tx)) })
-		if !isSerialization(err) {
+		if err = work(ctx, conn); !isSerialization(err) {
 			break
 		}
 	}

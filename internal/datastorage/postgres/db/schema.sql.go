@@ -92,3 +92,23 @@ func (q *Queries) ServerVersion(ctx context.Context) (int32, error) {
 	err := row.Scan(&column_1)
 	return column_1, err
 }
+
+const tryLock = `-- name: TryLock :one
+SELECT pg_try_advisory_lock($1::bigint)
+`
+
+func (q *Queries) TryLock(ctx context.Context, number int64) (bool, error) {
+	row := q.db.QueryRow(ctx, tryLock, number)
+	var pg_try_advisory_lock bool
+	err := row.Scan(&pg_try_advisory_lock)
+	return pg_try_advisory_lock, err
+}
+
+const unlock = `-- name: Unlock :exec
+SELECT pg_advisory_unlock($1::bigint)
+`
+
+func (q *Queries) Unlock(ctx context.Context, number int64) error {
+	_, err := q.db.Exec(ctx, unlock, number)
+	return err
+}

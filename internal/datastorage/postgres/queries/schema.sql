@@ -23,3 +23,9 @@ SELECT datastorage_ensure_app_role(@role_name::text, @verifier::text)::boolean;
 
 -- name: GrantApp :exec
 SELECT datastorage_grant_app(@role_name::text);
+
+-- name: TryLock :one
+SELECT pg_try_advisory_lock(@number::bigint);
+
+-- name: Unlock :exec
+SELECT pg_advisory_unlock(@number::bigint);
