@@ -49,7 +49,7 @@ func integrationTests(ctx context.Context, h *stage.Handle) (err error) {
 		"KUBERNAUT_TEST_POSTGRES=postgres://kubernaut:" + password + "@" + postgres + "/kubernaut?sslmode=disable",
 		"KUBERNAUT_TEST_REDIS=" + redis,
 		"KUBERNAUT_TEST_KUBECONFIG=" + kubeconfig,
-	}, "-race", "-tags=integration", "./internal/...")
+	}, "-race", "-tags=integration", "./cmd/...", "./internal/...", "./pkg/deploy")
 }
 
 // container starts an image in the background and gives the host's address of its port.
