@@ -125,28 +125,6 @@ func generate(ctx context.Context, h *stage.Handle) error {
 	return err
 }
 
-// verify generates, tidies and formats, and fails when that changed a file.
-func verify(ctx context.Context, h *stage.Handle) error {
-	before, err := program(ctx, h, nil, "git", "diff", "--no-color")
-	if err != nil {
-		return err
-	}
-	for _, args := range [][]string{{"go", "generate", "./..."}, {"go", "mod", "tidy"}, {"gofmt", "-w", "api", "cmd", "internal", "magefiles", "pkg", "test"}} {
-		if _, err := program(ctx, h, nil, args...); err != nil {
-			return err
-		}
-	}
-	after, err := program(ctx, h, nil, "git", "diff", "--no-color")
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(before, after) {
-		names, _ := program(ctx, h, nil, "git", "diff", "--name-only") // the difference itself is the error
-		return fmt.Errorf("generated, tidied or formatted files differ from what is committed: %s: commit them", strings.Join(strings.Fields(string(names)), ", "))
-	}
-	return nil
-}
-
 // python is the folder of programs of the virtual environment that setup made.
 func (s *session) python() (string, error) {
 	env, err := s.pythonEnv()
