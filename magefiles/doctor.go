@@ -111,7 +111,7 @@ func (s *session) assemble(e *engine.Engine, mode packages.Mode) (*e2e.Platform,
 	}
 	return &e2e.Platform{
 		Root: s.root, Runner: s.runner, Engine: e, Catalog: images.Catalog, NoBuild: s.options.noBuild,
-		Sources: sources{&packages.Source{Engine: e, Runner: s.runner, Mode: mode, Cache: s.Cache, Host: s.host, Progress: func(line string) { s.print.say("       %s", line) }}},
+		Sources: sources{&packages.Source{Engine: e, Runner: s.runner, Mode: mode, Cache: s.Cache, Host: s.host, Run: s.id, LookOnly: s.options.noBuild, Progress: func(line string) { s.print.say("       %s", line) }}},
 		Source:  image.Source{Root: s.root, Runner: s.runner, Platform: "linux/" + runtime.GOARCH, Toolchain: runtime.Version()},
 		Planner: planner, Builder: s.builder(e, planner), Clusters: cluster.New(s.clusters(e)),
 		Cluster: cluster.Config{
