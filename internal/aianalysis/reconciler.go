@@ -180,8 +180,8 @@ func (r *Reconciler) fetch(ctx context.Context, req ctrl.Request) (*v1alpha1.AIA
 		if known := r.runs.lastWritten(cr.UID); known != "" && known != cr.ResourceVersion {
 			uid := cr.UID
 			cr = &v1alpha1.AIAnalysis{}
-			if err = r.Live.Get(ctx, req.NamespacedName, cr); apierrors.IsNotFound(err) || cr.UID != uid {
-				r.forget(uid)
+			if err = r.Live.Get(ctx, req.NamespacedName, cr); apierrors.IsNotFound(err) || err == nil && cr.UID != uid {
+				r.forget(uid) // a read that merely failed says nothing about the object
 			}
 		}
 	}

@@ -220,6 +220,49 @@ func TestFailedWriteKeepsTheAnswer(t *testing.T) {
 	}
 }
 
+// liveReader fails when told to.
+type liveReader struct {
+	client.Reader
+	err error
+}
+
+func (l *liveReader) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	if l.err != nil {
+		return l.err
+	}
+	return l.Reader.Get(ctx, key, o, opts...)
+}
+
+func TestFailedLiveReadForgetsNothing(t *testing.T) {
+	broken := true
+	funcs := interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
+		if broken && o.(*v1alpha1.AIAnalysis).Status.Phase == v1alpha1.PhaseAnalyzing {
+			return apierrors.NewInvalid(schema.GroupKind{}, o.GetName(), nil)
+		}
+		return c.SubResource(sub).Update(ctx, o, opts...)
+	}}
+	w := newWorld(t, funcs, sample())
+	w.hapi.replies = []reply{{answer: goodAnswer(), status: 200}}
+	live := &liveReader{Reader: w.r.Client}
+	w.r.Live = live
+	if _, err := w.r.Reconcile(context.Background(), ctrl.Request{NamespacedName: w.key}); err == nil {
+		t.Fatal("the write should have failed")
+	}
+	touched := w.get() // the cache now shows another version than this process's last write
+	touched.Labels = map[string]string{"touched": "yes"}
+	if err := w.r.Client.Update(context.Background(), touched); err != nil {
+		t.Fatal(err)
+	}
+	live.err = errors.New("connection refused")
+	if _, err := w.r.Reconcile(context.Background(), ctrl.Request{NamespacedName: w.key}); !errors.Is(err, live.err) {
+		t.Fatalf("the live read should have failed: %v", err)
+	}
+	live.err, broken = nil, false
+	if cr := w.finish(); len(w.hapi.attempts) != 1 || len(cr.Status.AuditTrail) != 7 || len(w.audit.forgotten) != 0 {
+		t.Errorf("calls %v, trail %v, audits forgotten %v", w.hapi.attempts, trailTypes(cr), w.audit.forgotten)
+	}
+}
+
 func TestLostReplyIsRecognised(t *testing.T) {
 	lose := true
 	funcs := interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {

@@ -192,9 +192,10 @@ func (p *fixedPolicy) Evaluate(_ context.Context, input map[string]any) (Verdict
 
 // memoryAudit stores at once if up, else never.
 type memoryAudit struct {
-	up     bool
-	events map[string]AuditEvent
-	order  []string
+	up        bool
+	events    map[string]AuditEvent
+	order     []string
+	forgotten []types.UID
 }
 
 func (a *memoryAudit) Submit(_ types.NamespacedName, events []AuditEvent) {
@@ -226,4 +227,4 @@ func (a *memoryAudit) Abandon(_ types.UID, events []AuditEvent) (lost []string) 
 	return lost
 }
 
-func (a *memoryAudit) Forget(types.UID) {}
+func (a *memoryAudit) Forget(uid types.UID) { a.forgotten = append(a.forgotten, uid) }
