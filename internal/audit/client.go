@@ -23,6 +23,8 @@ const (
 	readyPath  = "/health/ready"
 	maxReply   = 1 << 20
 	timeFormat = "2006-01-02T15:04:05.000000Z"
+
+	maxRetryAfter = 5 * time.Minute
 )
 
 // event is one AuditEventRequest of Data Storage.
@@ -137,7 +139,7 @@ func read(answer *http.Response, text []byte) reply {
 		result.detail = strings.Trim(body.Title+": "+body.Detail, ": ")
 	}
 	if seconds, err := strconv.ParseInt(answer.Header.Get("Retry-After"), 10, 32); err == nil && seconds > 0 {
-		result.retryAfter = time.Duration(seconds) * time.Second
+		result.retryAfter = min(time.Duration(seconds)*time.Second, maxRetryAfter)
 	}
 	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
 		result.date = date

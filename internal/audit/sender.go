@@ -27,6 +27,10 @@ func (l *Log) Run(ctx context.Context) {
 			l.idle(ctx)
 			continue
 		}
+		select {
+		case <-l.kick: // of before this try: it says nothing about what comes of it
+		default:
+		}
 		asked, ok := l.deliver(ctx, batch)
 		if ok {
 			wait = 0
