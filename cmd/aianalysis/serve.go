@@ -151,6 +151,7 @@ func (c *controller) run(ctx context.Context, handler http.Handler) error {
 	if err != nil {
 		return fmt.Errorf("listening for probes: %w", err)
 	}
+	c.logger.Info("probes listening", "address", listener.Addr().String())
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: askLimit}
 	var servers errgroup.Group
 	servers.Go(func() error { return server.Serve(listener) })
