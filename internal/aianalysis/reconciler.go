@@ -151,7 +151,7 @@ func (r *Reconciler) plan(ctx context.Context, cr *v1alpha1.AIAnalysis) (*v1alph
 func (r *Reconciler) stored(ctx context.Context, cr *v1alpha1.AIAnalysis, p *plan) {
 	r.runs.done(cr.UID)
 	if p.next.Phase == v1alpha1.PhaseInvestigating && p.from.Phase == v1alpha1.PhasePending {
-		r.runs.claim(cr.UID, p.next.InvestigationAttempt)
+		r.runs.first(cr.UID)
 	}
 	for _, effect := range p.effects {
 		effect(r.Metrics)

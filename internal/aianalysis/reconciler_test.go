@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -277,6 +278,41 @@ func TestLostReplyIsRecognised(t *testing.T) {
 	w.hapi.replies = []reply{{answer: goodAnswer(), status: 200}}
 	if cr := w.finish(); len(cr.Status.AuditTrail) != 7 || len(w.hapi.attempts) != 1 || lose {
 		t.Errorf("calls %v, trail %v", w.hapi.attempts, trailTypes(cr))
+	}
+}
+
+// A second attempt is claimed by a write that adds nothing to the trail.
+func TestLostReplyOfAClaim(t *testing.T) {
+	for name, row := range map[string]struct {
+		foreign bool // the claim that is stored is another process's
+		calls   []int32
+		trail   int
+	}{
+		"own claim":     {calls: []int32{1, 2}, trail: 9},
+		"foreign claim": {foreign: true, calls: []int32{1, 3}, trail: 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lose := true
+			funcs := interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
+				status := &o.(*v1alpha1.AIAnalysis).Status
+				lost := lose && status.InvestigationAttempt == 2
+				if lost && row.foreign {
+					other := metav1.NewMicroTime(status.NextRetryTime.Add(time.Microsecond))
+					status.NextRetryTime = &other
+				}
+				if err := c.SubResource(sub).Update(ctx, o, opts...); err != nil || !lost {
+					return err
+				}
+				lose = false
+				return errors.New("connection reset")
+			}}
+			w := newWorld(t, funcs, sample())
+			w.hapi.replies = []reply{{err: transient()}, {answer: goodAnswer(), status: 200}}
+			cr := w.finish()
+			if lose || !slices.Equal(w.hapi.attempts, row.calls) || len(cr.Status.AuditTrail) != row.trail || cr.Status.Phase != v1alpha1.PhaseCompleted {
+				t.Errorf("%s, calls %v, trail %v", cr.Status.Phase, w.hapi.attempts, trailTypes(cr))
+			}
+		})
 	}
 }
 

@@ -47,15 +47,15 @@ func (r *Reconciler) investigate(ctx context.Context, cr *v1alpha1.AIAnalysis) (
 	if cr.Status.InvestigationAttempt != attempt {
 		claimed := cr.Status.DeepCopy()
 		claimed.InvestigationAttempt = attempt
+		claimed.NextRetryTime = r.runs.claim(cr.UID, attempt, r.Now())
 		claimed.ObservedGeneration = cr.Generation
 		written, err := r.write(ctx, cr, claimed)
 		if err != nil {
 			return cr, nil, 0, err
 		}
-		r.runs.claim(cr.UID, attempt)
 		cr = written
 	}
-	if !r.runs.begin(cr.UID, attempt) {
+	if !r.runs.begin(cr.UID, attempt, cr.Status.NextRetryTime) {
 		p, err := r.attemptFailed(ctx, cr, interrupted(attempt), nil)
 		return cr, p, 0, err
 	}
