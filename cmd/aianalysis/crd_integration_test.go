@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -93,22 +92,6 @@ func installCRD(t *testing.T, c client.WithWatch) {
 	until(t, "the API serves aianalyses", func(ctx context.Context) bool {
 		return c.List(ctx, &v1alpha1.AIAnalysisList{}, client.Limit(1)) == nil
 	})
-}
-
-// until asks again and again: there is no watch for what it waits for.
-func until(t *testing.T, what string, there func(context.Context) bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	defer cancel()
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
-	for !there(ctx) {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("not in time: %s", what)
-		case <-ticker.C:
-		}
-	}
 }
 
 // manifest reads an example as a tree, into a namespace and under a name.

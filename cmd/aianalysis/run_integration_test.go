@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -19,6 +20,17 @@ import (
 
 	"github.com/kubernaut-ai/kubernaut/api/v1alpha1"
 )
+
+// start launches a controller and returns when it is ready.
+func start(t, owner *testing.T, access, hapi, store string) *program {
+	t.Helper()
+	p := launch(t, owner, access, "--holmesgpt-api-url", hapi, "--datastorage-url", store)
+	until(t, "the controller is ready", func(ctx context.Context) bool {
+		status, _ := p.get(ctx, "/readyz")
+		return status == http.StatusOK
+	})
+	return p
+}
 
 var happyTrail = []string{"phase.transition", "holmesgpt.call", "phase.transition", "rego.evaluation", "approval.decision", "phase.transition", "analysis.completed"}
 
