@@ -193,6 +193,12 @@ func (c *Client) refused(head reply, body []byte) error {
 	return failure
 }
 
+// problem is what is quoted of a problem document.
+type problem struct {
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+}
+
 // describe quotes title and detail of a problem document, and of any other body only its size and type.
 func describe(header http.Header, body []byte) string {
 	kind, _, err := mime.ParseMediaType(header.Get("Content-Type"))
@@ -200,9 +206,9 @@ func describe(header http.Header, body []byte) string {
 		kind = "unknown type"
 	}
 	if kind == "application/problem+json" {
-		var problem struct{ Title, Detail string }
-		if json.Unmarshal(body, &problem) == nil && problem.Title != "" {
-			return problem.Title + ": " + problem.Detail
+		var p problem
+		if json.Unmarshal(body, &p) == nil && p.Title != "" {
+			return p.Title + ": " + p.Detail
 		}
 	}
 	return fmt.Sprintf("%d bytes of %s", len(body), kind)
