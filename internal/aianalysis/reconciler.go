@@ -164,6 +164,9 @@ func (r *Reconciler) stored(ctx context.Context, cr *v1alpha1.AIAnalysis, p *pla
 		r.Recorder.Event(cr, kind, event.reason, cut(event.message, 1024))
 	}
 	logger := log.FromContext(ctx)
+	if p.shortened {
+		logger.Info("texts of the status shortened, together they were too long to be stored", "maxBytes", maxStatus)
+	}
 	if p.from.Phase != cr.Status.Phase {
 		logger.Info("phase changed", "from", p.from.Phase, "to", cr.Status.Phase, "reason", cr.Status.Reason, "subReason", cr.Status.SubReason)
 	}
