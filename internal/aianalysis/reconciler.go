@@ -77,14 +77,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case finishedByOlderController(cr):
 		return ctrl.Result{}, nil
 	}
-	if cr, err = r.ensureFinalizer(work, cr); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+	var result ctrl.Result
+	if cr, err = r.ensureFinalizer(work, cr); err == nil {
+		result, err = r.advance(ctx, work, cr)
 	}
-	result, err := r.advance(ctx, work, cr)
 	if errors.Is(err, errSuperseded) {
 		return ctrl.Result{RequeueAfter: time.Millisecond}, nil
 	}
-	return result, err
+	return result, client.IgnoreNotFound(err)
 }
 
 // advance runs step after step on what the last write returned, until the object is terminal or has to wait.
@@ -107,7 +107,7 @@ func (r *Reconciler) step(ctx context.Context, cr *v1alpha1.AIAnalysis) (next *v
 	begun := time.Now()
 	phase := cr.Status.Phase
 	defer func() {
-		if phase != "" && (next != nil || err != nil) {
+		if phase != "" && (next != nil || err != nil && !errors.Is(err, errSuperseded)) {
 			r.Metrics.step(phase, time.Since(begun).Seconds(), err)
 		}
 	}()
