@@ -202,6 +202,22 @@ func TestAbandonNamesWhatIsLost(t *testing.T) {
 	}
 }
 
+func TestAbandonedInFlight(t *testing.T) {
+	for status, dropped := range map[int]float64{http.StatusCreated: 0, http.StatusAccepted: 3, http.StatusServiceUnavailable: 3} {
+		var b *bench
+		var lost []string
+		b = newBench(t, func([]event) (int, string) {
+			lost = b.Abandon("u", events(3))
+			return status, "{}"
+		}, 100)
+		b.Submit(owner, events(3))
+		b.Flush(context.Background())
+		if n := testutil.ToFloat64(b.metrics.Dropped); len(lost) != 3 || n != dropped || b.Left() != 0 || len(b.woken) != 0 {
+			t.Errorf("%d: lost %v, dropped %v, left %d, woken %v", status, lost, n, b.Left(), b.woken)
+		}
+	}
+}
+
 func TestRunSendsWithinTheFlushInterval(t *testing.T) {
 	b := newBench(t, always(http.StatusServiceUnavailable), 100)
 	b.Log.now = time.Now
