@@ -316,6 +316,24 @@ func TestLostReplyOfAClaim(t *testing.T) {
 	}
 }
 
+func TestEveryRefusedEventIsTold(t *testing.T) {
+	w := newWorld(t, noFuncs, sample())
+	w.hapi.replies = []reply{{answer: goodAnswer(), status: 200}}
+	w.finish()
+	for _, refused := range [][]string{{"id-1"}, {"id-1", "id-2"}} {
+		w.audit.refused = refused
+		w.reconcile()
+		c := meta.FindStatusCondition(w.get().Status.Conditions, v1alpha1.ConditionAuditRecorded)
+		if want := "0 of 7 events stored; refused: " + strings.Join(refused, ", ") + " ()"; c.Reason != v1alpha1.CondEventRejected || c.Message != want {
+			t.Errorf("%+v, want %q", c, want)
+		}
+		version := w.get().ResourceVersion
+		if w.reconcile(); w.get().ResourceVersion != version {
+			t.Error("written without news")
+		}
+	}
+}
+
 func TestKilledInTheCall(t *testing.T) {
 	w := newWorld(t, noFuncs, sample())
 	w.hapi.replies = []reply{{answer: goodAnswer(), status: 200}}

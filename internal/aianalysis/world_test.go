@@ -190,12 +190,13 @@ func (p *fixedPolicy) Evaluate(_ context.Context, input map[string]any) (Verdict
 	return p.verdict, p.err
 }
 
-// memoryAudit stores at once if up, else never.
+// memoryAudit stores at once if up, else never, and has refused what it is told to.
 type memoryAudit struct {
 	up        bool
 	events    map[string]AuditEvent
 	order     []string
 	forgotten []types.UID
+	refused   []string
 }
 
 func (a *memoryAudit) Submit(_ types.NamespacedName, events []AuditEvent) {
@@ -211,7 +212,7 @@ func (a *memoryAudit) Submit(_ types.NamespacedName, events []AuditEvent) {
 }
 
 func (a *memoryAudit) Delivery(uid types.UID) (d Delivery) {
-	d.Failing = !a.up
+	d.Failing, d.Rejected = !a.up, a.refused
 	for _, e := range a.events {
 		if a.up && e.UID == uid {
 			d.Stored++
