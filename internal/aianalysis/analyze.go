@@ -38,7 +38,7 @@ func (r *Reconciler) analyze(ctx context.Context, cr *v1alpha1.AIAnalysis) (*pla
 	p.audit(evaluated(p.now, verdict, err, time.Since(begun)))
 	if err != nil {
 		log.FromContext(ctx).Error(err, "approval policy could not be evaluated")
-		text := cut(err.Error(), 512)
+		text := cut(err.Error(), maxErrorText)
 		p.audit(errorOccurred(p.now, cr.Status.Phase, ClassPolicy, text))
 		return p, p.fail(v1alpha1.ReasonRegoEvaluationError, v1alpha1.SubReasonPolicyEvaluationFailed, "Approval policy evaluation failed: "+text)
 	}
@@ -53,7 +53,7 @@ func evaluated(at time.Time, verdict Verdict, err error, took time.Duration) ent
 	outcome, reason := "approved", verdict.Reason
 	switch {
 	case err != nil:
-		outcome, reason = "error", cut(err.Error(), 512)
+		outcome, reason = "error", cut(err.Error(), maxErrorText)
 	case verdict.RequireApproval:
 		outcome = "requires_approval"
 	}

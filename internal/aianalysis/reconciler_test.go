@@ -171,6 +171,18 @@ func TestPermanentError(t *testing.T) {
 	}
 }
 
+func TestWithoutARequestThereIsNoCallEvent(t *testing.T) {
+	w := newWorld(t, noFuncs, sample())
+	w.hapi.replies = []reply{{unsent: true, err: &CallError{Class: ClassPermanent, Text: strings.Repeat("x", 600)}}}
+	cr := w.finish()
+	if want := []string{"phase.transition", "error.occurred", "phase.transition", "analysis.completed"}; !slices.Equal(trailTypes(cr), want) {
+		t.Errorf("trail %v", trailTypes(cr))
+	}
+	if n := len([]rune(cr.Status.Message)); n != len("Permanent error: ")+maxErrorText {
+		t.Errorf("message of %d characters", n)
+	}
+}
+
 func TestConflictsNeverRepeatACall(t *testing.T) {
 	conflicts := 0
 	funcs := interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
