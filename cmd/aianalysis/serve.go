@@ -55,7 +55,7 @@ type controller struct {
 // serve wires the controller and runs it until ctx ends.
 func serve(ctx context.Context, s *settings.Settings, logger logr.Logger) (err error) {
 	c := &controller{settings: s, logger: logger}
-	if c.policy, err = policy.Open(ctx, s.PolicyPath, logger.WithName("policy"), metrics.Registry); err != nil {
+	if c.policy, err = policy.Open(s.PolicyPath, logger.WithName("policy"), metrics.Registry); err != nil {
 		return err
 	}
 	c.holmes, err = holmes.New(holmes.Config{

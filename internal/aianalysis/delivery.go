@@ -23,7 +23,7 @@ const auditRecheck = 30 * time.Second
 
 // submitAudit hands the whole trail to the audit log unless the store is known to have it. The log ignores what it has already, so
 // this both sends new events and, after a restart, all old ones again.
-func (r *Reconciler) submitAudit(_ context.Context, cr *v1alpha1.AIAnalysis) error {
+func (r *Reconciler) submitAudit(cr *v1alpha1.AIAnalysis) error {
 	if auditRecorded(cr) || len(cr.Status.AuditTrail) == 0 {
 		return nil
 	}

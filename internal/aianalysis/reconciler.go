@@ -68,7 +68,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	work = log.IntoContext(work, log.FromContext(work).WithValues("uid", cr.UID, "phase", cr.Status.Phase, "remediationId", cr.Spec.RemediationID))
-	if err := r.submitAudit(work, cr); err != nil {
+	if err := r.submitAudit(cr); err != nil {
 		return ctrl.Result{}, err
 	}
 	switch {
@@ -170,7 +170,7 @@ func (r *Reconciler) stored(ctx context.Context, cr *v1alpha1.AIAnalysis, p *pla
 	if p.from.Phase != cr.Status.Phase {
 		logger.Info("phase changed", "from", p.from.Phase, "to", cr.Status.Phase, "reason", cr.Status.Reason, "subReason", cr.Status.SubReason)
 	}
-	if err := r.submitAudit(ctx, cr); err != nil {
+	if err := r.submitAudit(cr); err != nil {
 		logger.Error(err, "audit events of this step are not sent")
 	}
 }

@@ -40,7 +40,7 @@ type File struct {
 }
 
 // Open reads the policy. Without a valid one there is no File: the caller must not run.
-func Open(ctx context.Context, path string, logger logr.Logger, registry prometheus.Registerer) (*File, error) {
+func Open(path string, logger logr.Logger, registry prometheus.Registerer) (*File, error) {
 	f := &File{path: path, logger: logger,
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "aianalysis_rego_policy_reloads_total", Help: "Changes of the approval policy that were looked at."}, []string{"result"}),
@@ -51,7 +51,7 @@ func Open(ctx context.Context, path string, logger logr.Logger, registry prometh
 	if err != nil {
 		return nil, fmt.Errorf("reading approval policy: %w", err)
 	}
-	first, err := compile(ctx, path, text)
+	first, err := compile(path, text)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (f *File) Watch(ctx context.Context) {
 		case err := <-mishaps:
 			f.logger.Error(err, "watching approval policy")
 		case <-settle.C:
-			f.reload(ctx)
+			f.reload()
 			settle.Reset(lookAgain)
 		}
 	}
@@ -116,7 +116,7 @@ func watchFolder(folder string) (*fsnotify.Watcher, error) {
 }
 
 // reload looks at the file and puts a new, valid content in force.
-func (f *File) reload(ctx context.Context) {
+func (f *File) reload() {
 	text, err := readLimited(f.path)
 	sum := ""
 	if err == nil {
@@ -131,7 +131,7 @@ func (f *File) reload(ctx context.Context) {
 	f.seen = sum
 	var next *prepared
 	if err == nil {
-		next, err = compile(ctx, f.path, text)
+		next, err = compile(f.path, text)
 	}
 	f.refused = err
 	if err != nil {

@@ -26,7 +26,7 @@ func judge(t *testing.T, text string, input map[string]any) aianalysis.Verdict {
 
 func judgeWithin(t *testing.T, limit time.Duration, text string, input map[string]any) aianalysis.Verdict {
 	t.Helper()
-	p, err := compile(context.Background(), "approval.rego", []byte(text))
+	p, err := compile("approval.rego", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,11 +159,11 @@ func TestRefusedPolicies(t *testing.T) {
 		"package aianalysis.approval\nx := opa.runtime()":                                           "undefined function opa.runtime",
 		"package aianalysis.approval\nx := net.lookup_ip_addr(\"h\")":                               "undefined function net.lookup_ip_addr",
 	} {
-		if _, err := compile(context.Background(), "approval.rego", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := compile("approval.rego", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	if _, err := Open(context.Background(), filepath.Join(t.TempDir(), "missing.rego"), logr.Discard(), prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), "missing.rego") {
+	if _, err := Open(filepath.Join(t.TempDir(), "missing.rego"), logr.Discard(), prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), "missing.rego") {
 		t.Error(err)
 	}
 }
@@ -189,7 +189,7 @@ func TestConfigMapSwap(t *testing.T) {
 	if err := os.Symlink("..data/approval.rego", path); err != nil {
 		t.Fatal(err)
 	}
-	f, err := Open(context.Background(), path, logr.Discard(), prometheus.NewRegistry())
+	f, err := Open(path, logr.Discard(), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestFolderThatCannotBeWatched(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f, err := Open(context.Background(), path, logr.Discard(), prometheus.NewRegistry())
+	f, err := Open(path, logr.Discard(), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
