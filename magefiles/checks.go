@@ -108,7 +108,7 @@ func lint(ctx context.Context, h *stage.Handle) error {
 		{linter, "run", "--build-tags=" + allTags, "./..."},
 		{filepath.Join(python, "ruff"), "check", "holmesgpt-api"},
 		{filepath.Join(python, "ruff"), "format", "--check", "holmesgpt-api"},
-		{filepath.Join(python, "mypy"), "--config-file=holmesgpt-api/pyproject.toml", "holmesgpt-api/src"},
+		{filepath.Join(python, "mypy"), "--config-file=holmesgpt-api/pyproject.toml", "holmesgpt-api/src", "holmesgpt-api/tests"},
 	} {
 		if out, err := program(ctx, h, nil, args...); err != nil {
 			failed = append(failed, fmt.Errorf("%w\n%s", err, out))
