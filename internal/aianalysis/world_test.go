@@ -164,7 +164,7 @@ func (h *scriptedHolmes) Investigate(ctx context.Context, _ *v1alpha1.AIAnalysis
 	h.attempts = append(h.attempts, attempt)
 	next := h.replies[min(len(h.attempts), len(h.replies))-1]
 	if until, ok := ctx.Deadline(); ok {
-		h.limits = append(h.limits, time.Until(until).Round(time.Second))
+		h.limits = append(h.limits, time.Until(until))
 	}
 	h.mu.Unlock()
 	call := Call{Endpoint: "/api/v1/incident/analyze", Status: next.status, Duration: 1500 * time.Microsecond}
