@@ -74,7 +74,8 @@ func (h *handler) explainBatch(body []byte) error {
 	}
 	if len(elements) > datastorage.MaxBatch {
 		return &datastorage.Error{Kind: datastorage.TooLarge, Detail: fmt.Sprintf(
-			"a batch holds at most %d events (got %d)", datastorage.MaxBatch, len(elements))}
+			"a batch holds at most %d events (got %d)", datastorage.MaxBatch, len(elements)),
+			Fields: datastorage.FieldErrors{{Field: "batch", Text: "is too large"}}}
 	}
 	if len(elements) == 0 {
 		return datastorage.FieldErrors{{Field: "body", Text: "must not be empty"}}.Err()

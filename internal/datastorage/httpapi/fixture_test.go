@@ -78,6 +78,7 @@ func newFixture(t *testing.T) *fixture {
 		Ingest: &datastorage.Ingest{Store: &f.memory, Health: &f.health, Observe: metrics.Ingested,
 			SingleTimeout: time.Second, BatchTimeout: time.Second, DLQTimeout: time.Second}, Health: &f.health, Metrics: metrics,
 		Window: datastorage.Window{MaxAge: 168 * time.Hour, MaxFuture: 5 * time.Minute},
+		Limits: Limits{Writes: 4, Reads: 4, Bytes: 16 << 20, QueueLength: 4, QueueTimeout: time.Second},
 		Log:    slog.New(slog.NewJSONHandler(&f.log, nil)),
 	})
 	if err != nil {

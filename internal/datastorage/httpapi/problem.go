@@ -74,6 +74,13 @@ func (h *handler) answerError(ctx context.Context, w http.ResponseWriter, r *htt
 	if known.Kind == datastorage.Internal {
 		known = &datastorage.Error{Kind: datastorage.Internal, Detail: "internal error"}
 	}
+	if statusOf(w) != 0 { // the answer was under way when its client stopped reading
+		return
+	}
+	h.Metrics.refused(info, err, known)
+	if known.Kind == datastorage.Unauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="datastorage"`)
+	}
 	if known.Kind == datastorage.Unavailable || known.Kind == datastorage.Overloaded {
 		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(known.RetryAfter.Seconds()))))
 	}

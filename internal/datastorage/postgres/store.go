@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,6 +47,7 @@ type Options struct {
 type Store struct {
 	options                  Options
 	write, read, probe, lead *pgxpool.Pool
+	schema                   atomic.Int64 // as Check saw it last
 }
 
 var (
