@@ -89,6 +89,9 @@ func (h *handler) finish(r *http.Request, i *info, w *recorder, took time.Durati
 		slog.Int("bytes_in", len(i.body)), slog.Int("bytes_out", w.bytes), slog.String("remote_addr", r.RemoteAddr),
 	}
 	if i.events > 0 {
+		if w.status < 300 {
+			h.Metrics.batchSize.Observe(float64(i.events))
+		}
 		attrs = append(attrs, slog.Int("events", i.events))
 	}
 	if i.correlationID != "" {
