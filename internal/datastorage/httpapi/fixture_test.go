@@ -85,7 +85,7 @@ type fixture struct {
 	log     bytes.Buffer
 }
 
-func newFixture(t *testing.T, changes ...func(*Options)) *fixture {
+func newFixture(t testing.TB, changes ...func(*Options)) *fixture {
 	t.Helper()
 	f := &fixture{}
 	f.health.SetDatabase(datastorage.Connected)
