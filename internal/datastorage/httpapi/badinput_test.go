@@ -83,6 +83,8 @@ var badEvents = []struct {
 	{"lone surrogate in data", replaced(`"a":1`, `"a":["\udc00"]`), texts{"event_data": "surrogate"}},
 	{"not UTF-8", replaced(`"rr-1"`, "\"\xff\""), texts{"correlation_id": "UTF-8"}},
 	{"not UTF-8 in data", replaced(`"a":1`, "\"\xff\":1"), texts{"event_data": "UTF-8"}},
+	{"not UTF-8 in an unknown member", replaced(`"rr-1"`, "\"rr-1\",\"\xff\":1"), texts{"body": "UTF-8"}},
+	{"names are case-sensitive", event(change{"version": nil, "Version": "1", "Event_id": "x"}), texts{"version": "is required"}},
 
 	{"exponent", replaced(`{"a":1}`, `{"a":1e130000}`), texts{"event_data": "exponent"}},
 	{"digits", replaced(`{"a":1}`, `{"a":`+repeat("9", 1000)+`}`), texts{"event_data": "64 digits"}},
