@@ -81,6 +81,9 @@ func (r *Reviewer) Account(ctx context.Context, token string) (string, error) {
 	if !known {
 		var err error
 		answer, err, _ = r.flight.Do(string(key[:]), func() (any, error) {
+			if answer, known := r.answers.Get(key); known { // it came while this request was on its way here
+				return answer, nil
+			}
 			// Others wait for the same answer, so it does not end with the request that asked first.
 			return r.review(context.WithoutCancel(ctx), key, token)
 		})
