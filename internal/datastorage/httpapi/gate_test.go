@@ -144,8 +144,8 @@ func TestOverload(t *testing.T) {
 			f, _, release := blocked(t, c.limits)
 			w := f.do(c.method, c.path, c.body)
 			problemOf(t, w, c.status)
-			if w.Header().Get("Retry-After") != "1" {
-				t.Errorf("Retry-After %q", w.Header().Get("Retry-After"))
+			if w.Header().Get("Retry-After") != "1" || w.Header().Get("Connection") != "close" {
+				t.Errorf("%v", w.Header())
 			}
 			if !f.metric(t, "datastorage_rejected_total"+c.metric+" 1") {
 				t.Errorf("not counted as %s", c.metric)

@@ -77,8 +77,10 @@ func (h *handler) finish(r *http.Request, i *info, w *recorder, took time.Durati
 	h.Metrics.request(i.operation, w.status, took)
 	level := slog.LevelInfo
 	switch {
-	case w.status >= http.StatusInternalServerError && i.failure != nil:
+	case w.status == http.StatusInternalServerError:
 		level = slog.LevelError
+	case w.status > http.StatusInternalServerError && i.failure != nil:
+		level = slog.LevelWarn // the change of state itself is a line of its own
 	case strings.HasPrefix(r.URL.Path, "/health") || r.URL.Path == "/metrics":
 		level = slog.LevelDebug
 	}

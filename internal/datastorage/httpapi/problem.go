@@ -78,6 +78,10 @@ func (h *handler) answerError(ctx context.Context, w http.ResponseWriter, r *htt
 		return
 	}
 	h.Metrics.refused(info, err, known)
+	var overload *refusal
+	if errors.As(err, &overload) { // another replica may have room, and here the memory of the connection is free
+		w.Header().Set("Connection", "close")
+	}
 	if known.Kind == datastorage.Unauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="datastorage"`)
 	}
