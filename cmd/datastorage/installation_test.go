@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func setting(t *testing.T, name string) string {
 }
 
 // installation is an empty database of its own and a configuration for it.
-type installation struct{ config, url string }
+type installation struct{ config, url, database, serviceAccount string }
 
 func install(t *testing.T) installation {
 	t.Helper()
@@ -59,7 +60,8 @@ func install(t *testing.T) installation {
 	app := file("app.yaml", fmt.Sprintf("username: %q\npassword: canary-of-the-secret\n", name+"_app"))
 	port := freePort(t)
 	return installation{
-		url: fmt.Sprintf("http://127.0.0.1:%d", port),
+		database: name,
+		url:      fmt.Sprintf("http://127.0.0.1:%d", port),
 		config: file("config.yaml", fmt.Sprintf(`
 server: {host: 127.0.0.1, port: %d, metrics_port: 0}
 database: {host: %q, port: %s, name: %q, user: ignored, ssl_mode: disable, secrets_file: %q, owner_secrets_file: %q}
@@ -120,22 +122,30 @@ func (l *log) String() string {
 }
 
 // start serves until stop is called, which returns what serve ended with.
-func (i installation) start(t *testing.T) (lines *log, stop func() error) {
+func (i installation) start(t *testing.T, environ ...string) (lines *log, stop func() error) {
 	t.Helper()
 	lines = &log{}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- program{args: []string{"serve", "--config", i.config}, stdout: io.Discard, stderr: lines}.run(ctx)
+		ended <- program{args: []string{"serve", "--config", i.config}, environ: environ, stdout: io.Discard, stderr: lines,
+			serviceAccount: i.serviceAccount}.run(ctx)
 	}()
 	stop = sync.OnceValue(func() error { cancel(); return <-ended })
-	t.Cleanup(func() { _ = stop() })
+	t.Cleanup(func() {
+		_, metrics := i.get(t, "/metrics")
+		_ = stop()
+		// O5: secrets and event_data of all tests hold the word.
+		if strings.Contains(lines.String()+metrics, "canary") {
+			t.Error("a secret or event data is in the log or in the metrics")
+		}
+	})
 	return lines, stop
 }
 
 func (i installation) get(t *testing.T, path string) (int, string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.url+path, nil)
+	r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, i.url+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,8 @@ type program struct {
 	environ []string
 	stdout  io.Writer
 	stderr  io.Writer
+	// serviceAccount is where Kubernetes mounts the token; empty is the usual place.
+	serviceAccount string
 }
 
 func main() {
@@ -47,7 +49,7 @@ func main() {
 		<-signals
 		os.Exit(1) // asked twice: at once
 	}()
-	err := program{os.Args[1:], os.Environ(), os.Stdout, os.Stderr}.run(ctx)
+	err := program{args: os.Args[1:], environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}.run(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "datastorage:", err)
 	}

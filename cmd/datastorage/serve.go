@@ -21,7 +21,6 @@ const (
 	probeInterval = 500 * time.Millisecond
 	// probeTimeout is below audit.single_timeout: writes that hang know by their end that PostgreSQL does.
 	probeTimeout = time.Second
-	maxHeader    = 16 << 10
 )
 
 // service is everything that runs while the process serves.
@@ -33,10 +32,11 @@ type service struct {
 	store   *postgres.Store
 	queue   *dlq.Queue // nil: switched off
 	// queueSafe is of the prober of Redis alone.
-	queueSafe bool
-	servers   []*http.Server
-	failed    chan error // what ends the service before a signal does
-	running   sync.WaitGroup
+	queueSafe     bool
+	authenticator datastorage.Authenticator // nil: everybody may everything
+	servers       []*http.Server
+	failed        chan error // what ends the service before a signal does
+	running       sync.WaitGroup
 }
 
 func (p program) serve(ctx context.Context) error {
@@ -49,6 +49,9 @@ func (p program) serve(ctx context.Context) error {
 		return err
 	}
 	s := &service{config: c, log: log, metrics: httpapi.NewMetrics(version, revision), failed: make(chan error, 4)}
+	if s.authenticator, err = p.authenticator(c); err != nil {
+		return err
+	}
 	// Background work outlives the signal: requests that are being finished still need the pools.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -93,8 +96,10 @@ func (s *service) listen(ctx context.Context) error {
 	if s.queue != nil {
 		ingest.Queue = s.queue
 	}
+	s.metrics.WatchPools(s.store.PoolStats)
 	handler, err := httpapi.New(httpapi.Options{Events: s.store, Ingest: ingest, Workflows: s.store, Health: &s.health,
-		Window: audit.Window, Metrics: s.metrics, Log: s.log})
+		Window: audit.Window, Limits: limits(s.config), Auth: s.config.Auth, Authenticator: s.authenticator,
+		Metrics: s.metrics, Log: s.log})
 	if err != nil {
 		return err
 	}
@@ -115,11 +120,8 @@ func (s *service) listenOn(ctx context.Context, port int, handler http.Handler) 
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: c.ReadHeaderTimeout, ReadTimeout: c.ReadTimeout,
-		WriteTimeout: c.WriteTimeout, IdleTimeout: c.IdleTime, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-	}
+	timeouts := httpapi.Timeouts{Header: c.ReadHeaderTimeout, Read: c.ReadTimeout, Write: c.WriteTimeout, Idle: c.IdleTime}
+	server := httpapi.NewServer(handler, timeouts, slog.NewLogLogger(s.log.Handler(), slog.LevelWarn))
 	s.servers = append(s.servers, server)
 	s.log.Info("listening", "address", listener.Addr().String())
 	s.running.Go(func() {
@@ -148,6 +150,7 @@ func (s *service) watch(ctx context.Context) {
 func (s *service) databaseIs(ctx context.Context, err error) {
 	state := datastorage.StateOf(err)
 	s.metrics.SetDependency("postgresql", state)
+	s.metrics.SetSchemaVersion(s.store.SchemaVersion())
 	if state == s.health.Database() {
 		return
 	}

@@ -39,6 +39,7 @@ var may = map[string][]string{
 	"internal/datastorage/postgres": {"internal/datastorage", "api"},
 	"internal/datastorage/dlq":      {"internal/datastorage", "api"},
 	"internal/datastorage/httpapi":  {"internal/datastorage", "api"},
+	"internal/datastorage/tokens":   {"internal/datastorage"},
 	"internal/images":               {"pkg"},
 	"internal/packages":             {"pkg"},
 	"internal/architecture":         {},

@@ -18,7 +18,11 @@ type Config struct {
 		Host                                                   string
 		Port, MetricsPort                                      int
 		ReadHeaderTimeout, ReadTimeout, WriteTimeout, IdleTime time.Duration
+		MaxInflightWrites, MaxInflightReads, MaxInflightBytes  int
+		QueueLength                                            int
+		QueueTimeout                                           time.Duration
 	}
+	Auth     Auth
 	Logging  struct{ Level, Format string }
 	Database struct {
 		Host, Name, User, SSLMode, SSLRootCert           string
@@ -161,6 +165,7 @@ func (c *Config) checkTogether() (mistakes []error) {
 		}
 	}
 	d, s := &c.Database, &c.Shutdown
+	add(c.Auth.Mode == AuthTokenReview && len(c.Auth.Audiences) == 0, "auth.audiences", "is required with auth.mode: %s", AuthTokenReview)
 	add(c.Server.MetricsPort == c.Server.Port, "server.metrics_port", "must differ from server.port")
 	add(d.ReadConns >= d.MaxConns, "database.read_conns", "must be below database.max_conns (got %d of %d)", d.ReadConns, d.MaxConns)
 	add(d.MinConns > d.MaxConns-d.ReadConns, "database.min_conns", "must be at most max_conns - read_conns (got %d)", d.MinConns)

@@ -17,7 +17,7 @@ type configKey struct {
 
 // keys are all that the service understands; anything else in the file is a mistake.
 func (c *Config) keys() map[string]configKey {
-	s, d, a, r, down := &c.Server, &c.Database, &c.Audit, &c.Redis, &c.Shutdown
+	s, d, a, r, down, auth := &c.Server, &c.Database, &c.Audit, &c.Redis, &c.Shutdown, &c.Auth
 	const short, long = time.Second, 5 * time.Minute
 	return map[string]configKey{
 		"server.host":                {"0.0.0.0", text(&s.Host)},
@@ -27,6 +27,18 @@ func (c *Config) keys() map[string]configKey {
 		"server.read_timeout":        {"10s", span(&s.ReadTimeout, short, long)},
 		"server.write_timeout":       {"15s", span(&s.WriteTimeout, short, long)},
 		"server.idle_timeout":        {"60s", span(&s.IdleTime, short, long)},
+		"server.max_inflight_writes": {256, number(&s.MaxInflightWrites, 1, 4096)},
+		"server.max_inflight_reads":  {32, number(&s.MaxInflightReads, 1, 4096)},
+		"server.max_inflight_bytes":  {"16MiB", size(&s.MaxInflightBytes, 2*MaxBody, 1<<30)},
+		"server.queue_length":        {512, number(&s.QueueLength, 0, 65_536)},
+		"server.queue_timeout":       {"1s", span(&s.QueueTimeout, 0, maxQueueTimeout)},
+
+		"auth.mode":           {"none", oneOf(&auth.Mode, "none", AuthTokenReview)},
+		"auth.audiences":      {"datastorage", list(&auth.Audiences, audienceForm, "a text without spaces and commas")},
+		"auth.cache_ttl":      {"60s", span(&auth.CacheTTL, time.Second, time.Hour)},
+		"auth.writers":        {"", list(&auth.Writers, accountForm, "namespace/serviceaccount")},
+		"auth.readers":        {"", list(&auth.Readers, accountForm, "namespace/serviceaccount")},
+		"auth.catalog_admins": {"", list(&auth.CatalogAdmins, accountForm, "namespace/serviceaccount")},
 
 		"logging.level":  {"info", oneOf(&c.Logging.Level, "debug", "info", "warn", "error")},
 		"logging.format": {"json", oneOf(&c.Logging.Format, "json", "console")},

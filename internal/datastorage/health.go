@@ -135,3 +135,10 @@ func Probe(ctx context.Context, every, timeout time.Duration, ask func(context.C
 		}
 	}
 }
+
+// PoolStats are the figures of one pool of connections to PostgreSQL.
+type PoolStats struct {
+	Pool                string // write or read
+	Acquired, Idle, Max int
+	Wait                time.Duration // for a connection, since the start
+}

@@ -18,9 +18,9 @@ type Queue interface {
 // decisionTime is how long a write may take, because existing senders give up after 5 s.
 const decisionTime = 4 * time.Second
 
-// Deadline bounds a write whose body has just been read.
-func Deadline(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, decisionTime)
+// Deadline bounds a write whose last body byte arrived then.
+func Deadline(ctx context.Context, arrived time.Time) (context.Context, context.CancelFunc) {
+	return context.WithDeadline(ctx, arrived.Add(decisionTime))
 }
 
 // Ingest is the one way of audit events into storage: PostgreSQL, or the queue while PostgreSQL is away.
@@ -29,8 +29,8 @@ type Ingest struct {
 	Queue                                   Queue // nil: switched off
 	Health                                  *Health
 	SingleTimeout, BatchTimeout, DLQTimeout time.Duration
-	// Observe is told of every write and what became of it.
-	Observe func(events []Event, receipt Receipt, err error)
+	// Observe is told of every write, what became of it, and how long that took.
+	Observe func(events []Event, receipt Receipt, took time.Duration, err error)
 
 	timeouts timeouts
 }
@@ -43,9 +43,10 @@ type Receipt struct {
 
 // Write keeps complete events durably, all or none. Its context should come from Deadline.
 func (i *Ingest) Write(ctx context.Context, events []Event) (Receipt, error) {
+	start := time.Now()
 	receipt, err := i.write(ctx, events)
 	if i.Observe != nil {
-		i.Observe(events, receipt, err)
+		i.Observe(events, receipt, time.Since(start), err)
 	}
 	return receipt, err
 }

@@ -74,11 +74,9 @@ func (h *handler) CreateAuditEventsBatch(ctx context.Context, req []api.AuditEve
 
 // write completes the events and keeps them durably.
 func (h *handler) write(ctx context.Context, events []datastorage.Event) (datastorage.Receipt, error) {
-	ctx, cancel := datastorage.Deadline(ctx)
-	defer cancel()
-	requestID := infoOf(ctx).id
+	requestID, account := infoOf(ctx).id, infoOf(ctx).account
 	for i := range events {
-		events[i].Origin.RequestID = requestID
+		events[i].Origin.RequestID, events[i].Origin.Account = requestID, account
 		events[i] = events[i].Complete(newID)
 	}
 	receipt, err := h.Ingest.Write(ctx, events)

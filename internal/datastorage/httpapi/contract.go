@@ -46,6 +46,11 @@ type document struct {
 	Info struct {
 		Version string `json:"version"`
 	} `json:"info"`
+	// Paths hold the operations by path and method.
+	Paths map[string]map[string]struct {
+		OperationID string                     `json:"operationId"`
+		Responses   map[string]json.RawMessage `json:"responses"`
+	} `json:"paths"`
 	Components struct {
 		Schemas map[string]*schema `json:"schemas"`
 	} `json:"components"`

@@ -27,10 +27,14 @@ func (h *handler) explain(operation string, body []byte) error {
 	default:
 		err = checkBody(bodySchemas[operation], body).Err()
 	}
-	if err == nil { // the generated decoder is stricter here than this package
-		err = datastorage.FieldErrors{{Field: "body", Text: "does not keep the contract"}}.Err()
+	if err != nil {
+		return err
 	}
-	return err
+	text := datastorage.CheckText(body) // of a member that is not of the contract
+	if text == "" {                     // the generated decoder is stricter here than this package
+		text = "does not keep the contract"
+	}
+	return datastorage.FieldErrors{{Field: "body", Text: text}}.Err()
 }
 
 // explainEvent checks contract and meaning together, so that the sender hears of all faults at once.
@@ -39,27 +43,22 @@ func (h *handler) explainEvent(raw []byte, now time.Time) datastorage.FieldError
 	if errs.Has("body") {
 		return errs
 	}
-	var lenient struct {
-		ID     json.RawMessage `json:"event_id"`
-		Parent json.RawMessage `json:"parent_event_id"`
-		Time   json.RawMessage `json:"event_timestamp"`
-		Data   json.RawMessage `json:"event_data"`
-	}
-	if json.Unmarshal(raw, &lenient) != nil {
+	members := map[string]json.RawMessage{} // a struct would take names in any case
+	if json.Unmarshal(raw, &members) != nil {
 		return errs
 	}
-	for field, member := range map[string]json.RawMessage{"event_id": lenient.ID, "parent_event_id": lenient.Parent} {
+	for _, field := range []string{"event_id", "parent_event_id"} {
 		var id *uuid.UUID
-		if len(member) > 0 && json.Unmarshal(member, &id) == nil && id != nil {
+		if json.Unmarshal(members[field], &id) == nil && id != nil {
 			errs.Add(field, datastorage.CheckID(*id))
 		}
 	}
 	var at time.Time
-	if json.Unmarshal(lenient.Time, &at) == nil {
+	if json.Unmarshal(members["event_timestamp"], &at) == nil {
 		errs.Add("event_timestamp", h.Window.CheckTime(at, now))
 	}
-	if len(lenient.Data) > 0 {
-		errs.Add("event_data", datastorage.CheckObject(lenient.Data))
+	if data := members["event_data"]; len(data) > 0 {
+		errs.Add("event_data", datastorage.CheckObject(data))
 	}
 	return errs
 }
@@ -74,7 +73,8 @@ func (h *handler) explainBatch(body []byte) error {
 	}
 	if len(elements) > datastorage.MaxBatch {
 		return &datastorage.Error{Kind: datastorage.TooLarge, Detail: fmt.Sprintf(
-			"a batch holds at most %d events (got %d)", datastorage.MaxBatch, len(elements))}
+			"a batch holds at most %d events (got %d)", datastorage.MaxBatch, len(elements)),
+			Fields: datastorage.FieldErrors{{Field: "batch", Text: "is too large"}}}
 	}
 	if len(elements) == 0 {
 		return datastorage.FieldErrors{{Field: "body", Text: "must not be empty"}}.Err()

@@ -8,7 +8,9 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,9 +21,17 @@ import (
 
 // memory is a store that keeps what it gets; err, if set, is what every call gives up with.
 type memory struct {
+	mu     sync.Mutex
 	events []datastorage.Event
 	err    error
 	panics bool
+	gate   chan struct{} // if set, every call waits until it is closed
+}
+
+func (m *memory) wait() {
+	if m.gate != nil {
+		<-m.gate
+	}
 }
 
 func (m *memory) InsertEvents(_ context.Context, events []datastorage.Event, _ datastorage.ParentRule) ([]datastorage.Stored, error) {
@@ -31,6 +41,9 @@ func (m *memory) InsertEvents(_ context.Context, events []datastorage.Event, _ d
 	if m.err != nil {
 		return nil, m.err
 	}
+	m.wait()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	stored := make([]datastorage.Stored, len(events))
 	for i, e := range events {
 		stored[i] = datastorage.Stored{ID: e.ID.UUID, Time: e.Time}
@@ -40,7 +53,10 @@ func (m *memory) InsertEvents(_ context.Context, events []datastorage.Event, _ d
 }
 
 func (m *memory) QueryEvents(context.Context, datastorage.EventFilter, datastorage.Page) (datastorage.EventPage, error) {
-	return datastorage.EventPage{Events: m.events}, m.err
+	m.wait()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return datastorage.EventPage{Events: slices.Clone(m.events)}, m.err
 }
 
 func (m *memory) CreateWorkflow(_ context.Context, w datastorage.Workflow) (datastorage.Workflow, error) {
@@ -64,22 +80,30 @@ type fixture struct {
 	memory
 	health  datastorage.Health
 	handler http.Handler
+	metrics *Metrics
+	ingest  *datastorage.Ingest
 	log     bytes.Buffer
 }
 
-func newFixture(t *testing.T) *fixture {
+func newFixture(t testing.TB, changes ...func(*Options)) *fixture {
 	t.Helper()
 	f := &fixture{}
 	f.health.SetDatabase(datastorage.Connected)
 	f.health.SetQueue(datastorage.Connected)
 	metrics := NewMetrics("test", "none")
-	handler, err := New(Options{
-		Events: &f.memory, Workflows: &f.memory,
-		Ingest: &datastorage.Ingest{Store: &f.memory, Health: &f.health, Observe: metrics.Ingested,
-			SingleTimeout: time.Second, BatchTimeout: time.Second, DLQTimeout: time.Second}, Health: &f.health, Metrics: metrics,
+	f.metrics = metrics
+	f.ingest = &datastorage.Ingest{Store: &f.memory, Health: &f.health, Observe: metrics.Ingested,
+		SingleTimeout: time.Second, BatchTimeout: time.Second, DLQTimeout: time.Second}
+	options := Options{
+		Events: &f.memory, Workflows: &f.memory, Ingest: f.ingest, Health: &f.health, Metrics: metrics,
 		Window: datastorage.Window{MaxAge: 168 * time.Hour, MaxFuture: 5 * time.Minute},
+		Limits: Limits{Writes: 4, Reads: 4, Bytes: 16 << 20, QueueLength: 4, QueueTimeout: time.Second},
 		Log:    slog.New(slog.NewJSONHandler(&f.log, nil)),
-	})
+	}
+	for _, change := range changes {
+		change(&options)
+	}
+	handler, err := New(options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,6 +74,17 @@ func (h *handler) answerError(ctx context.Context, w http.ResponseWriter, r *htt
 	if known.Kind == datastorage.Internal {
 		known = &datastorage.Error{Kind: datastorage.Internal, Detail: "internal error"}
 	}
+	if statusOf(w) != 0 { // the answer was under way when its client stopped reading
+		return
+	}
+	h.Metrics.refused(info, err, known)
+	var overload *refusal
+	if errors.As(err, &overload) { // another replica may have room, and here the memory of the connection is free
+		w.Header().Set("Connection", "close")
+	}
+	if known.Kind == datastorage.Unauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="datastorage"`)
+	}
 	if known.Kind == datastorage.Unavailable || known.Kind == datastorage.Overloaded {
 		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(known.RetryAfter.Seconds()))))
 	}

@@ -17,14 +17,19 @@ type Options struct {
 	Workflows datastorage.WorkflowStore
 	Health    *datastorage.Health
 	Window    datastorage.Window
-	Metrics   *Metrics
-	Log       *slog.Logger
+	Limits    Limits
+	Auth      datastorage.Auth
+	// Authenticator is nil if nobody needs a token.
+	Authenticator datastorage.Authenticator
+	Metrics       *Metrics
+	Log           *slog.Logger
 }
 
 // handler answers the operations of the contract; it implements the generated interface.
 type handler struct {
 	Options
 	now    func() time.Time
+	gate   *gate
 	server *api.Server
 }
 
@@ -32,7 +37,7 @@ var _ api.Handler = (*handler)(nil)
 
 // New makes the handler of everything that the service serves.
 func New(options Options) (http.Handler, error) {
-	h := &handler{Options: options, now: time.Now}
+	h := &handler{Options: options, now: time.Now, gate: newGate(options.Limits, options.Metrics)}
 	server, err := api.NewServer(h,
 		api.WithErrorHandler(h.answerError),
 		api.WithNotFound(func(w http.ResponseWriter, r *http.Request) {

@@ -1,15 +1,10 @@
 package httpapi
 
 import (
-	"bytes"
-	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
 )
@@ -29,31 +24,6 @@ func TestProblems(t *testing.T) {
 		status                   int
 		field                    string
 	}{
-		{"no path", "GET", "/nope", "", nil, 404, ""},
-		{"method", "DELETE", workflowPath, "", nil, 405, ""},
-		{"options", "OPTIONS", workflowPath, "", []string{"Access-Control-Request-Method", "POST"}, 405, ""},
-		{"metrics method", "POST", "/metrics", "", nil, 405, ""},
-		{"type", "POST", eventsPath, event(nil), []string{"Content-Type", "text/plain"}, 415, ""},
-		{"charset", "POST", eventsPath, event(nil), []string{"Content-Type", "application/json; charset=latin1"}, 415, ""},
-		{"encoding", "POST", eventsPath, event(nil), []string{"Content-Encoding", "gzip"}, 415, ""},
-		{"large", "POST", eventsPath, event(change{"event_data": change{"a": strings.Repeat("x", maxEventBody)}}), nil, 413, ""},
-		{"id", "GET", workflowPath + "/not-a-uuid", "", nil, 400, "workflow_id"},
-		{"NUL in the path", "GET", workflowPath + "/%00", "", nil, 400, "workflow_id"},
-		{"unknown id", "GET", workflowPath + "/" + uuid.NewString(), "", nil, 404, ""},
-		{"limit", "GET", eventsPath + "?limit=1001", "", nil, 400, "limit"},
-		{"limit text", "GET", workflowPath + "?limit=abc", "", nil, 400, "limit"},
-		{"offset", "GET", eventsPath + "?offset=-1", "", nil, 400, "offset"},
-		{"unknown parameter", "GET", eventsPath + "?start_time=x", "", nil, 400, "start_time"},
-		{"parameter of another operation", "GET", "/health?limit=1", "", nil, 400, "limit"},
-		{"twice", "GET", eventsPath + "?severity=a&severity=b", "", nil, 400, "severity"},
-		{"plus sign", "GET", eventsPath + "?since=2026-03-01T10:00:00+02:00", "", nil, 400, "since"},
-		{"since after until", "GET", eventsPath + "?since=1h&until=2h", "", nil, 400, "since"},
-		{"outcome", "GET", eventsPath + "?event_outcome=x", "", nil, 400, "event_outcome"},
-		{"status", "GET", workflowPath + "?status=x", "", nil, 400, "status"},
-		{"long query", "GET", eventsPath + "?severity=" + strings.Repeat("x", maxQuery), "", nil, 400, "query"},
-		{"no filters", "POST", searchPath, "{}", nil, 400, "filters"},
-		{"top_k", "POST", searchPath, search + `,"top_k":101}`, nil, 400, "top_k"},
-		{"min_score", "POST", searchPath, search + `,"min_score":1.1}`, nil, 400, "min_score"},
 		{"wildcard priority", "POST", searchPath, strings.Replace(search, "P1", "*", 1) + "}", nil, 400, "filters.priority"},
 		{"six values", "POST", searchPath, strings.Replace(search, `"P1"`, `"P1","custom_labels":{"t":["1","2","3","4","5","6"]}`, 1) + "}", nil, 400, "filters.custom_labels.t"},
 		{"long subdomain", "POST", searchPath, strings.Replace(search, `"P1"`, `"P1","custom_labels":{"`+strings.Repeat("k", 64)+`":[]}`, 1) + "}", nil, 400, "filters.custom_labels"},
@@ -64,14 +34,6 @@ func TestProblems(t *testing.T) {
 			p := problemOf(t, w, c.status)
 			if c.field != "" && p.FieldErrors[c.field] == "" {
 				t.Errorf("faults %v, want one of %q", p.FieldErrors, c.field)
-			}
-			if allowed := w.Header().Get("Allow"); (c.status == 405) != (allowed != "") {
-				t.Errorf("Allow %q", allowed)
-			}
-			for name := range w.Header() {
-				if strings.HasPrefix(name, "Access-Control") {
-					t.Errorf("header %s", name)
-				}
 			}
 		})
 	}
@@ -90,32 +52,6 @@ func TestUnavailable(t *testing.T) {
 	for _, state := range []datastorage.State{datastorage.Unknown, datastorage.SchemaOutdated} {
 		f.health.SetDatabase(state)
 		problemOf(t, f.do("POST", eventsPath, event(nil)), 503)
-	}
-}
-
-func TestPanicAndBug(t *testing.T) {
-	f := newFixture(t)
-	f.panics = true
-	p := problemOf(t, f.do("POST", eventsPath, event(nil)), 500)
-	f.panics, f.err = false, fmt.Errorf("a secret in a bug")
-	q := problemOf(t, f.do("POST", eventsPath, event(nil)), 500)
-	if strings.Contains(p.Detail+q.Detail, "secret") {
-		t.Errorf("internals in %q or %q", p.Detail, q.Detail)
-	}
-	if w := f.do("GET", "/metrics", ""); !strings.Contains(w.Body.String(), "datastorage_panics_total 1") {
-		t.Error("the panic was not counted")
-	}
-}
-
-func TestRequestID(t *testing.T) {
-	f := newFixture(t)
-	if got := f.do("GET", "/nope", "", "X-Request-ID", "a.B-1").Header().Get("X-Request-ID"); got != "a.B-1" || !strings.Contains(f.log.String(), `"request_id":"a.B-1"`) {
-		t.Errorf("given: %q, log %s", got, &f.log)
-	}
-	for _, given := range []string{"", "a b", strings.Repeat("x", 129)} {
-		if got := f.do("GET", "/health/live", "", "X-Request-ID", given).Header().Get("X-Request-ID"); uuid.Validate(got) != nil {
-			t.Errorf("%q became %q", given, got)
-		}
 	}
 }
 
@@ -144,28 +80,6 @@ func TestHealth(t *testing.T) {
 			if w.Code != status || w.Body.String() != want || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/json") {
 				t.Errorf("%s with %v and %v: %d %s", path, c.database, c.queue, w.Code, w.Body)
 			}
-		}
-	}
-}
-
-func TestMetrics(t *testing.T) {
-	f := newFixture(t)
-	f.do("POST", eventsPath, event(nil))
-	w := f.do("GET", "/metrics", "")
-	body, err := io.ReadAll(w.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
-		"go_goroutines ", "process_resident_memory_bytes ", "datastorage_build_info{",
-		`datastorage_audit_traces_total{service="analysis",status="success"} 1`,
-		`datastorage_audit_traces_total{service="gateway",status="failure"} 0`,
-		`datastorage_http_requests_total{code="201",operation="createAuditEvent"} 1`,
-		`datastorage_write_total{status="success",table="audit_events"} 1`,
-		`datastorage_dependency_up{dependency="redis"} 0`,
-	} {
-		if !bytes.Contains(body, []byte(want)) {
-			t.Errorf("no %s", want)
 		}
 	}
 }

@@ -43,6 +43,7 @@ func (s *Store) Check(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the schema version: %w", err)
 	}
+	s.schema.Store(version)
 	if required := RequiredSchema(); version < required {
 		return fmt.Errorf("%w: version %d, needed %d", datastorage.ErrSchemaOutdated, version, required)
 	}

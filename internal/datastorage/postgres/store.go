@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,6 +47,7 @@ type Options struct {
 type Store struct {
 	options                  Options
 	write, read, probe, lead *pgxpool.Pool
+	schema                   atomic.Int64 // as Check saw it last
 }
 
 var (
@@ -133,6 +135,8 @@ func (s *Store) writing(ctx context.Context, timeout time.Duration, do func(cont
 func (s *Store) onWriter(ctx context.Context, timeout time.Duration, work func(context.Context, *pgxpool.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	deadline, _ := ctx.Deadline()
+	half := time.Until(deadline) / 2
 	conn, err := s.write.Acquire(ctx)
 	if err != nil {
 		var connect *pgconn.ConnectError
@@ -142,10 +146,14 @@ func (s *Store) onWriter(ctx context.Context, timeout time.Duration, work func(c
 		return translate(err)
 	}
 	defer conn.Release()
+	waitedLong := time.Until(deadline) < half
 	for range 3 {
 		if err = work(ctx, conn); !isSerialization(err) {
 			break
 		}
+	}
+	if waitedLong && causeOf(err) == datastorage.CauseTimeout { // that says nothing of PostgreSQL: it is overload
+		err = fmt.Errorf("%w: %w", errPoolWait, err)
 	}
 	return translate(err)
 }

@@ -1,0 +1,267 @@
+//go:build integration
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// sender is a client that can keep many connections.
+func sender(connections int) *http.Client {
+	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute}}
+}
+
+// answer of one write.
+type answer struct {
+	status     int
+	retryAfter string
+	took       time.Duration
+	err        error
+}
+
+func (i installation) post(ctx context.Context, client *http.Client, id uuid.UUID) (a answer) {
+	body := fmt.Sprintf(`{"event_id":%q,"version":"1.0","event_type":"aianalysis.test","event_timestamp":%q,"event_category":"analysis",
+		"event_action":"test","event_outcome":"success","correlation_id":"overload","event_data":{"canary":%q}}`,
+		id, time.Now().UTC().Format(time.RFC3339Nano), strings.Repeat("x", 700))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, i.url+"/api/v1/audit/events", strings.NewReader(body))
+	if err != nil {
+		return answer{err: err}
+	}
+	r.Header.Set("Content-Type", "application/json")
+	start := time.Now()
+	got, err := client.Do(r)
+	if err != nil {
+		return answer{err: err}
+	}
+	defer func() { _ = got.Body.Close() }()
+	_, err = io.Copy(io.Discard, got.Body)
+	return answer{got.StatusCode, got.Header.Get("Retry-After"), time.Since(start), err}
+}
+
+// flood has writers that write one event after the other until the time is over; it tells what they were answered.
+func (i installation) flood(ctx context.Context, writers int, lasting time.Duration) []answer {
+	client, end := sender(writers), time.Now().Add(lasting)
+	defer client.CloseIdleConnections()
+	answers := make([][]answer, writers)
+	var all sync.WaitGroup
+	for n := range writers {
+		all.Go(func() {
+			for time.Now().Before(end) {
+				answers[n] = append(answers[n], i.post(ctx, client, uuid.New()))
+			}
+		})
+	}
+	all.Wait()
+	return slices.Concat(answers...)
+}
+
+// metric is the value of a line of /metrics.
+func (i installation) metric(t *testing.T, line string) string {
+	t.Helper()
+	_, text := i.get(t, "/metrics")
+	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(line) + ` (.*)$`).FindStringSubmatch(text)
+	if found == nil {
+		t.Fatalf("no %s", line)
+	}
+	return found[1]
+}
+
+// A9: more writers than connections wait for one; none is refused, and PostgreSQL sees no more than was configured.
+func TestMoreWritersThanConnections(t *testing.T) {
+	const maxConns, readConns = 12, 2
+	i := install(t)
+	if out, err := i.command(t, "migrate"); err != nil {
+		t.Fatalf("migrate: %v %s", err, out)
+	}
+	i.start(t, fmt.Sprintf("DATASTORAGE_DATABASE_MAX_CONNS=%d", maxConns), fmt.Sprintf("DATASTORAGE_DATABASE_READ_CONNS=%d", readConns), "DATASTORAGE_REDIS_DB=2")
+	i.eventually(t, "/health/ready", `{"status":"ready","mode":"normal"}`)
+	watch, stop := context.WithCancel(t.Context())
+	most := i.watchConnections(watch, t)
+	answers := i.flood(t.Context(), 50, 2*time.Second)
+	for _, a := range answers {
+		if a.status != http.StatusCreated {
+			t.Fatalf("one of %d: %+v", len(answers), a)
+		}
+	}
+	for line, want := range map[string]string{
+		`datastorage_db_pool_connections{pool="write",state="max"}`: strconv.Itoa(maxConns - readConns),
+		`datastorage_db_pool_connections{pool="read",state="max"}`:  strconv.Itoa(readConns),
+	} {
+		if got := i.metric(t, line); got != want {
+			t.Errorf("%s is %s, want %s", line, got, want)
+		}
+	}
+	if wait := i.metric(t, `datastorage_db_pool_acquire_wait_seconds_total{pool="write"}`); wait == "0" {
+		t.Error("nobody waited for a connection")
+	}
+	stop()
+	if n := <-most; n > maxConns+2 || n < maxConns-readConns {
+		t.Errorf("PostgreSQL saw %d connections", n)
+	}
+}
+
+// watchConnections tells, at the end of the context, the highest number of connections that the service had.
+func (i installation) watchConnections(ctx context.Context, t *testing.T) <-chan int {
+	result := make(chan int, 1)
+	conn, err := pgx.Connect(ctx, setting(t, "KUBERNAUT_TEST_POSTGRES"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+		most, tick := 0, time.NewTicker(20*time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				result <- most
+				return
+			case <-tick.C:
+			}
+			n := 0
+			// The databases of other tests have other names.
+			if err := conn.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'datastorage'`, i.database).Scan(&n); err == nil {
+				most = max(most, n)
+			}
+		}
+	}()
+	return result
+}
+
+// buildService makes the program as the image has it; with the race detector its memory would say nothing.
+func buildService(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "datastorage")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the service: %v\n%s", err, out)
+	}
+	return path
+}
+
+// process serves as a child until it is stopped; its log is a file, because a reader of this test would slow it down.
+func (i installation) process(t *testing.T, environ ...string) (*exec.Cmd, *os.File) {
+	t.Helper()
+	lines, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(buildService(t), "serve", "--config", i.config)
+	child.Env = append(environ, "GOMEMLIMIT="+memoryLimit(t))
+	child.Stderr = lines
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = child.Process.Kill() })
+	return child, lines
+}
+
+// memoryLimit is what the manifest tells the Go runtime.
+func memoryLimit(t *testing.T) string {
+	t.Helper()
+	manifest, err := os.ReadFile("../../config/datastorage/deployment.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`name: GOMEMLIMIT, value: (\w+)`).FindSubmatch(manifest)
+	if found == nil {
+		t.Fatal("no GOMEMLIMIT in the manifest")
+	}
+	return string(found[1])
+}
+
+// peak is the highest resident memory of a process so far, in bytes.
+func peak(t *testing.T, pid int) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`).FindSubmatch(status)
+	if found == nil {
+		t.Fatal("no VmHWM")
+	}
+	kilobytes, err := strconv.Atoi(string(bytes.TrimSpace(found[1])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kilobytes << 10
+}
+
+// recovers wants, within the limit, that nothing is in work and a write succeeds.
+func (i installation) recovers(t *testing.T, limit time.Duration) {
+	t.Helper()
+	tick, start := time.NewTicker(10*time.Millisecond), time.Now()
+	defer tick.Stop()
+	for i.metric(t, `datastorage_inflight_requests{class="write"}`)+i.metric(t, "datastorage_inflight_bytes") != "00" {
+		if <-tick.C; time.Since(start) > limit {
+			t.Fatal("writes are still in work")
+		}
+	}
+	if a := i.post(t.Context(), sender(1), uuid.New()); a.status != http.StatusCreated || time.Since(start) > limit {
+		t.Errorf("%s later: %+v", time.Since(start), a)
+	}
+}
+
+// A10: 2,000 writers at once (for three seconds) are answered 201 or 503 with Retry-After, never 429; the memory stays
+// below 100 MB; and two seconds later the service works as before.
+func TestWriteOverload(t *testing.T) {
+	const writers, limit = 2000, 100_000_000
+	i := install(t)
+	if out, err := i.command(t, "migrate"); err != nil {
+		t.Fatalf("migrate: %v %s", err, out)
+	}
+	child, lines := i.process(t, "DATASTORAGE_REDIS_DB=2")
+	i.eventually(t, "/health/ready", `{"status":"ready","mode":"normal"}`)
+	var refused, stored atomic.Int64
+	var slowest time.Duration
+	for _, a := range i.flood(t.Context(), writers, 3*time.Second) {
+		slowest = max(slowest, a.took)
+		switch {
+		case a.status == http.StatusCreated:
+			stored.Add(1)
+		case a.status == http.StatusServiceUnavailable && a.retryAfter != "":
+			refused.Add(1)
+		default:
+			t.Fatalf("%+v", a)
+		}
+	}
+	i.recovers(t, 2*time.Second)
+	if rss := peak(t, child.Process.Pid); rss > limit {
+		t.Errorf("%d MB of memory", rss/1_000_000)
+	} else {
+		t.Logf("%d stored, %d refused, slowest answer %s, %d MB of memory", stored.Load(), refused.Load(), slowest, rss/1_000_000)
+	}
+	if stored.Load() == 0 || refused.Load() == 0 {
+		t.Errorf("%d stored, %d refused", stored.Load(), refused.Load())
+	}
+	if err := child.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Wait(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	if text, err := os.ReadFile(lines.Name()); err != nil || bytes.Contains(text, []byte(`"level":"ERROR"`)) {
+		t.Errorf("overload was logged as an error, or %v", err)
+	}
+}
