@@ -37,14 +37,14 @@ func (s *table) QueryEvents(context.Context, EventFilter, Page) (EventPage, erro
 	return EventPage{}, nil
 }
 
-type list struct {
+type waiting struct {
 	err   error
 	depth int
 	kept  []Event
 	cause Cause
 }
 
-func (q *list) Enqueue(_ context.Context, events []Event, cause Cause) error {
+func (q *waiting) Enqueue(_ context.Context, events []Event, cause Cause) error {
 	if q.err != nil {
 		return q.err
 	}
@@ -52,7 +52,7 @@ func (q *list) Enqueue(_ context.Context, events []Event, cause Cause) error {
 	return nil
 }
 
-func (q *list) Depth(context.Context) (int, error) { return q.depth, q.err }
+func (q *waiting) Depth(context.Context) (int, error) { return q.depth, q.err }
 
 func away(cause Cause) error {
 	return &Error{Kind: Unavailable, Cause: cause, RetryAfter: 5 * time.Second, Err: errors.New("a driver's text")}
@@ -88,7 +88,7 @@ func TestWriteGoesToTheQueueWhilePostgreSQLIsAway(t *testing.T) {
 		"not yet looked at": {Unknown, errors.New("must not be asked"), false, Unavailable, Unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store, queue, health := &table{failures: []error{c.failure}}, &list{}, &Health{}
+			store, queue, health := &table{failures: []error{c.failure}}, &waiting{}, &Health{}
 			health.SetDatabase(c.database)
 			health.SetQueue(Connected)
 			i := &Ingest{Store: store, Queue: queue, Health: health, SingleTimeout: time.Second, BatchTimeout: time.Second, DLQTimeout: time.Second}
@@ -113,15 +113,15 @@ func TestWriteGoesToTheQueueWhilePostgreSQLIsAway(t *testing.T) {
 func TestWriteTellsWhenNothingIsKept(t *testing.T) {
 	full := &Error{Kind: Unavailable, Cause: CauseQueueFull, RetryAfter: 30 * time.Second}
 	for name, c := range map[string]struct {
-		queue *list
+		queue *waiting
 		state State
 		after time.Duration
 	}{
 		"queue off":          {nil, Off, 5 * time.Second},
-		"queue not usable":   {&list{}, Unreachable, 5 * time.Second},
-		"queue fails":        {&list{err: errors.New("gone")}, Connected, 5 * time.Second},
-		"queue full":         {&list{err: full}, Connected, 30 * time.Second},
-		"queue must be safe": {&list{}, Off, 5 * time.Second},
+		"queue not usable":   {&waiting{}, Unreachable, 5 * time.Second},
+		"queue fails":        {&waiting{err: errors.New("gone")}, Connected, 5 * time.Second},
+		"queue full":         {&waiting{err: full}, Connected, 30 * time.Second},
+		"queue must be safe": {&waiting{}, Off, 5 * time.Second},
 	} {
 		health := &Health{}
 		health.SetDatabase(Unreachable)
@@ -143,7 +143,7 @@ func TestWriteTellsWhenNothingIsKept(t *testing.T) {
 
 // A sender that has gone is told nothing, so nothing is kept for it and nothing is learned of PostgreSQL.
 func TestWriteOfASenderThatHasGone(t *testing.T) {
-	queue, health := &list{}, &Health{}
+	queue, health := &waiting{}, &Health{}
 	health.SetDatabase(Connected)
 	health.SetQueue(Connected)
 	i := &Ingest{Store: &table{failures: []error{away(CauseConnection)}}, Queue: queue, Health: health,
@@ -159,16 +159,16 @@ func TestWriteOfASenderThatHasGone(t *testing.T) {
 func TestUnknownParent(t *testing.T) {
 	for name, c := range map[string]struct {
 		failures []error
-		queue    *list
+		queue    *waiting
 		pending  int
 		stored   bool
 		rules    int
 	}{
-		"unknown, queue empty":        {[]error{UnknownParents{0}, UnknownParents{0}}, &list{}, 0, false, 2},
+		"unknown, queue empty":        {[]error{UnknownParents{0}, UnknownParents{0}}, &waiting{}, 0, false, 2},
 		"unknown, queue off":          {[]error{UnknownParents{0}}, nil, 0, false, 1},
-		"queued by this process":      {[]error{UnknownParents{0}}, &list{}, 1, true, 2},
-		"queued by another replica":   {[]error{UnknownParents{0}}, &list{depth: 3}, 0, true, 2},
-		"moved between the two looks": {[]error{UnknownParents{0}, nil}, &list{}, 0, true, 2},
+		"queued by this process":      {[]error{UnknownParents{0}}, &waiting{}, 1, true, 2},
+		"queued by another replica":   {[]error{UnknownParents{0}}, &waiting{depth: 3}, 0, true, 2},
+		"moved between the two looks": {[]error{UnknownParents{0}, nil}, &waiting{}, 0, true, 2},
 	} {
 		store, health := &table{failures: c.failures}, &Health{}
 		health.SetDatabase(Connected)
