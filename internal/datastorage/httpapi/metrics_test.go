@@ -185,7 +185,7 @@ func TestMetricsAfterAnything(t *testing.T) {
 	found := gather(t, f.metrics)
 	fields := slices.Collect(maps.Keys(validationReasons()))
 	for _, want := range append(specMetrics, specOpen...) {
-		if _, any := want.labels["field"]; any {
+		if _, free := want.labels["field"]; free {
 			want.labels = labels{"field": fields, "reason": want.labels["reason"]}
 		}
 		for _, m := range found[want.name].GetMetric() {
