@@ -40,10 +40,10 @@ type goal struct {
 type bench struct {
 	*testing.T
 	installation
-	database string // URL of the owner, in the database of the service
-	client   http.Client
-	goals    []goal
-	process  *os.Process
+	owner   string // URL of the superuser, in the database of the service
+	client  http.Client
+	goals   []goal
+	process *os.Process
 }
 
 func (b *bench) record(name, unit string, atMost bool, target float64, runs ...float64) {
@@ -71,7 +71,7 @@ func TestBench(t *testing.T) {
 	b := &bench{T: t, installation: install(t)}
 	b.client.Timeout = 30 * time.Second
 	b.client.Transport = &http.Transport{MaxIdleConnsPerHost: 64}
-	b.database = b.ownerURL()
+	b.owner = b.admin(t)
 	program := filepath.Join(t.TempDir(), "datastorage")
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", program, ".")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -161,7 +161,7 @@ func (b *bench) post(path string, body []byte) int {
 }
 
 func (b *bench) ingest() {
-	pool, err := pgxpool.New(b.Context(), b.database)
+	pool, err := pgxpool.New(b.Context(), b.owner)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -283,7 +283,7 @@ func quantile(values []float64, q float64) float64 {
 
 // fill brings the table to its size, over the last two days, and lets PostgreSQL look at it.
 func (b *bench) fill() {
-	statement(b.T, b.database, fmt.Sprintf(`
+	statement(b.T, b.owner, fmt.Sprintf(`
 		INSERT INTO audit_events (event_id, event_date, event_timestamp, event_type, event_category, event_action, event_outcome,
 			actor_type, actor_id, resource_type, resource_id, correlation_id, namespace, event_data, severity)
 		SELECT gen_random_uuid(), (t AT TIME ZONE 'UTC')::date, t, 'bench.type.' || n %% 200,
@@ -293,7 +293,7 @@ func (b *bench) fill() {
 			CASE WHEN n %% 100 = 0 THEN 'critical' ELSE 'info' END
 		FROM (SELECT n, now() - n * interval '170 milliseconds' AS t
 			FROM generate_series(1, %d - (SELECT count(*)::int FROM audit_events)) AS n) AS s`, tableRows))
-	statement(b.T, b.database, `VACUUM ANALYZE audit_events`)
+	statement(b.T, b.owner, `VACUUM ANALYZE audit_events`)
 }
 
 func (b *bench) timed(times int, path func(n int) string) float64 {
@@ -344,7 +344,7 @@ func (b *bench) nextCursor(cursor string) string {
 }
 
 func (b *bench) search() {
-	statement(b.T, b.database, `
+	statement(b.T, b.owner, `
 		INSERT INTO remediation_workflow_catalog (workflow_id, workflow_name, version, name, description, content, content_hash, labels,
 			status, is_latest_version)
 		SELECT gen_random_uuid(), 'bench-' || n, '1.0.0', 'bench ' || n, 'bench', 'steps', encode(sha256('steps'), 'hex'),

@@ -179,3 +179,14 @@ func (i installation) eventually(t *testing.T, path, want string) {
 		}
 	}
 }
+
+// admin is the URL of the superuser in the installation's database.
+func (i installation) admin(t *testing.T) string {
+	t.Helper()
+	where, err := url.Parse(setting(t, "KUBERNAUT_TEST_POSTGRES"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	where.Path = "/" + i.database
+	return where.String()
+}

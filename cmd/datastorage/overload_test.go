@@ -265,3 +265,44 @@ func TestWriteOverload(t *testing.T) {
 		t.Errorf("overload was logged as an error, or %v", err)
 	}
 }
+
+// Q5: 20 reads at once of 1,000 events of 64 kB each, 1.3 GB in all, are written row by row.
+func TestLargePages(t *testing.T) {
+	const limit = 100_000_000
+	i := install(t)
+	if out, err := i.command(t, "migrate"); err != nil {
+		t.Fatalf("migrate: %v %s", err, out)
+	}
+	child, _ := i.process(t, "DATASTORAGE_REDIS_DB=2")
+	i.eventually(t, "/health/ready", `{"status":"ready","mode":"normal"}`)
+	statement(t, i.admin(t), `INSERT INTO audit_events (event_id, event_date, event_timestamp, event_type, event_category, event_action, event_outcome,
+		actor_type, actor_id, resource_type, resource_id, correlation_id, event_data)
+		SELECT gen_random_uuid(), (now() AT TIME ZONE 'UTC')::date, now(), 't', 'analysis', 'a', 'success', 's', 's', 'r', 'r', 'rr',
+			jsonb_build_object('text', repeat('x', 64 * 1024)) FROM generate_series(1, 1000)`)
+	client := sender(20)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.url+"/api/v1/audit/events?limit=1000", nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			got, err := client.Do(r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = got.Body.Close() }()
+			if n, err := io.Copy(io.Discard, got.Body); err != nil || n < 64_000_000 {
+				t.Errorf("%d bytes, then %v", n, err)
+			}
+		})
+	}
+	all.Wait()
+	if rss := peak(t, child.Process.Pid); rss > limit {
+		t.Errorf("%d MB of memory", rss/1_000_000)
+	} else {
+		t.Logf("%d MB of memory", rss/1_000_000)
+	}
+}

@@ -98,7 +98,7 @@ func (s *service) listen(ctx context.Context) error {
 	}
 	s.metrics.WatchPools(s.store.PoolStats)
 	handler, err := httpapi.New(httpapi.Options{Events: s.store, Ingest: ingest, Workflows: s.store, Health: &s.health,
-		Window: audit.Window, Limits: limits(s.config), Auth: s.config.Auth, Authenticator: s.authenticator,
+		Window: audit.Window, MaxOffset: s.config.Query.MaxOffset, Limits: limits(s.config), Auth: s.config.Auth, Authenticator: s.authenticator,
 		Metrics: s.metrics, Log: s.log})
 	if err != nil {
 		return err

@@ -40,8 +40,8 @@ type Config struct {
 		MaintenanceInterval                     time.Duration
 	}
 	Query struct {
-		Timeout  time.Duration
-		MaxCount int
+		Timeout             time.Duration
+		MaxCount, MaxOffset int
 	}
 	Redis struct {
 		Enabled               bool

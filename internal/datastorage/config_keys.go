@@ -69,8 +69,9 @@ func (c *Config) keys() map[string]configKey {
 		"audit.partition_months_ahead": {3, number(&a.PartitionMonthsAhead, 1, 24)},
 		"audit.maintenance_interval":   {"6h", span(&a.MaintenanceInterval, time.Minute, 24*time.Hour)},
 
-		"query.timeout":   {"8s", span(&c.Query.Timeout, 100*time.Millisecond, time.Minute)},
-		"query.max_count": {100_000, number(&c.Query.MaxCount, 1, 10_000_000)},
+		"query.timeout":    {"8s", span(&c.Query.Timeout, 100*time.Millisecond, time.Minute)},
+		"query.max_offset": {100_000, number(&c.Query.MaxOffset, 0, 100_000)},
+		"query.max_count":  {100_000, number(&c.Query.MaxCount, 1, 10_000_000)},
 
 		"redis.enabled":      {true, flag(&r.Enabled)},
 		"redis.addr":         {"", text(&r.Addr)},

@@ -34,7 +34,7 @@ type Leader interface {
 // row is committed, and the id makes a second store harmless.
 type Drain struct {
 	Queue    DrainQueue
-	Store    EventStore
+	Store    EventWriter
 	Leader   Leader
 	Health   *Health
 	Batch    int

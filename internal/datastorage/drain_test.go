@@ -67,10 +67,6 @@ func (j *judge) InsertEvents(_ context.Context, events []Event, _ ParentRule) ([
 	return stored, nil
 }
 
-func (j *judge) QueryEvents(context.Context, EventFilter, Page) (EventPage, error) {
-	return EventPage{}, nil
-}
-
 // drainOf is a drain of n events; a name in types makes that event of this type, "?" an entry that cannot be read.
 func drainOf(n int, types map[int]string) (*Drain, *stream, *judge, []string) {
 	s, j := &stream{buried: map[string]string{}}, &judge{}

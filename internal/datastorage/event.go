@@ -115,13 +115,17 @@ type Stored struct {
 	Repeated, Different bool
 }
 
-// EventStore keeps audit events.
-type EventStore interface {
+// EventWriter keeps audit events.
+type EventWriter interface {
 	// InsertEvents stores all events or none. Result i belongs to event i. With CheckParents an unknown parent is an
 	// UnknownParents error.
 	InsertEvents(ctx context.Context, events []Event, parents ParentRule) ([]Stored, error)
-	// QueryEvents returns one page, newest first.
-	QueryEvents(ctx context.Context, filter EventFilter, page Page) (EventPage, error)
+}
+
+// EventReader finds audit events.
+type EventReader interface {
+	// QueryEvents hands over one page, newest first, event by event. An error of each ends it.
+	QueryEvents(ctx context.Context, filter EventFilter, page Page, each func(Event) error) (EventPage, error)
 }
 
 // ParentRule says whether the parent of an event must be stored.

@@ -25,7 +25,7 @@ func Deadline(ctx context.Context, arrived time.Time) (context.Context, context.
 
 // Ingest is the one way of audit events into storage: PostgreSQL, or the queue while PostgreSQL is away.
 type Ingest struct {
-	Store                                   EventStore
+	Store                                   EventWriter
 	Queue                                   Queue // nil: switched off
 	Health                                  *Health
 	SingleTimeout, BatchTimeout, DLQTimeout time.Duration

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// table is an EventStore that fails as it is told, in order, and keeps the rest.
+// table is an EventWriter that fails as it is told, in order, and keeps the rest.
 type table struct {
 	failures []error
 	kept     []Event
@@ -31,10 +31,6 @@ func (s *table) InsertEvents(_ context.Context, events []Event, rule ParentRule)
 		stored[i] = Stored{ID: e.ID.UUID, Time: e.Time}
 	}
 	return stored, nil
-}
-
-func (s *table) QueryEvents(context.Context, EventFilter, Page) (EventPage, error) {
-	return EventPage{}, nil
 }
 
 type waiting struct {

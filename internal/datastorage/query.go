@@ -15,13 +15,15 @@ type EventFilter struct {
 // Page is a part of an ordered result.
 type Page struct {
 	Limit, Offset int
+	After         *Position // of events only: begin behind it
 	WithTotal     bool
 }
 
-// EventPage is one page of events. Total is exact unless TotalIsLowerBound, and only there if it was asked for.
+// EventPage tells of a page of events what its events do not. Total is exact unless TotalIsLowerBound, and only there if
+// it was asked for.
 type EventPage struct {
-	Events            []Event
 	HasMore           bool
+	Last              Position
 	Total             int
 	TotalIsLowerBound bool
 }
@@ -43,7 +45,7 @@ func ParseMoment(s string, now time.Time) (time.Time, bool) {
 	if !ok || span <= 0 || span > maxSpan {
 		return time.Time{}, false
 	}
-	return now.Add(-span).UTC(), true
+	return now.Add(-span).UTC().Truncate(time.Microsecond), true // as times are stored
 }
 
 func parseSpan(s string) (time.Duration, bool) {

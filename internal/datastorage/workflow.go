@@ -198,8 +198,8 @@ type WorkflowStore interface {
 	// CreateWorkflow adds a version and makes it the latest of its name; a taken (name, version) is a Conflict.
 	CreateWorkflow(ctx context.Context, w Workflow) (Workflow, error)
 	GetWorkflow(ctx context.Context, id uuid.UUID) (Workflow, error)
-	// ListWorkflows returns one page, newest first, and the number of all matches.
-	ListWorkflows(ctx context.Context, filter WorkflowFilter, page Page) ([]Workflow, int, error)
+	// ListWorkflows hands over one page, newest first, and returns the number of all matches. An error of each ends it.
+	ListWorkflows(ctx context.Context, filter WorkflowFilter, page Page, each func(Workflow) error) (int, error)
 	// Candidates returns what passes the hard filters of a search, newest first, at most limit.
 	Candidates(ctx context.Context, search Search, limit int) ([]Candidate, error)
 }

@@ -89,62 +89,6 @@ func (h *handler) write(ctx context.Context, events []datastorage.Event) (datast
 	return receipt, err
 }
 
-// QueryAuditEvents returns one page, newest first.
-func (h *handler) QueryAuditEvents(ctx context.Context, p api.QueryAuditEventsParams) (api.QueryAuditEventsRes, error) {
-	filter, err := h.filterOf(p)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.usable(); err != nil {
-		return nil, err
-	}
-	page := datastorage.Page{Limit: p.Limit.Or(50), Offset: p.Offset.Or(0), WithTotal: p.IncludeTotal.Or(true)}
-	found, err := h.Events.QueryEvents(ctx, filter, page)
-	h.Metrics.queried("filter", err)
-	if err != nil {
-		return nil, err
-	}
-	answer := &api.AuditEventsQueryResponse{
-		Data:       make([]api.AuditEvent, len(found.Events)),
-		Pagination: api.Pagination{Limit: page.Limit, Offset: page.Offset, HasMore: found.HasMore},
-	}
-	for i, e := range found.Events {
-		answer.Data[i] = auditEvent(e)
-	}
-	if page.WithTotal {
-		answer.Pagination.Total = api.NewOptInt(found.Total)
-	}
-	if found.TotalIsLowerBound {
-		answer.Pagination.TotalIsLowerBound = api.NewOptBool(true)
-	}
-	headers := &api.AuditEventsQueryResponseHeaders{Response: *answer}
-	if pending := h.Health.Pending(); pending > 0 {
-		headers.XAuditPending = api.NewOptInt(pending)
-	}
-	return headers, nil
-}
-
-func (h *handler) filterOf(p api.QueryAuditEventsParams) (datastorage.EventFilter, error) {
-	filter := datastorage.EventFilter{
-		Type: pointer(p.EventType.Get()), Category: pointer(p.EventCategory.Get()), Severity: pointer(p.Severity.Get()),
-		CorrelationID: pointer(p.CorrelationID.Get()),
-	}
-	if outcome, set := p.EventOutcome.Get(); set {
-		filter.Outcome = pointer(string(outcome), true)
-	}
-	now := h.now()
-	if since, set := p.Since.Get(); set {
-		filter.Since = pointer(datastorage.ParseMoment(since, now))
-	}
-	if until, set := p.Until.Get(); set {
-		filter.Until = pointer(datastorage.ParseMoment(until, now))
-	}
-	if filter.Since != nil && filter.Until != nil && filter.Since.After(*filter.Until) {
-		return filter, datastorage.FieldErrors{{Field: "since", Text: "must not be after until"}}.Err()
-	}
-	return filter, nil
-}
-
 // pointer is nil for what is not set.
 func pointer[T any](value T, set bool) *T {
 	if !set {

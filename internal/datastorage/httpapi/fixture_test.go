@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -52,11 +51,16 @@ func (m *memory) InsertEvents(_ context.Context, events []datastorage.Event, _ d
 	return stored, nil
 }
 
-func (m *memory) QueryEvents(context.Context, datastorage.EventFilter, datastorage.Page) (datastorage.EventPage, error) {
+func (m *memory) QueryEvents(_ context.Context, _ datastorage.EventFilter, _ datastorage.Page, each func(datastorage.Event) error) (datastorage.EventPage, error) {
 	m.wait()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return datastorage.EventPage{Events: slices.Clone(m.events)}, m.err
+	for _, e := range m.events {
+		if err := each(e); err != nil {
+			return datastorage.EventPage{}, err
+		}
+	}
+	return datastorage.EventPage{}, m.err
 }
 
 func (m *memory) CreateWorkflow(_ context.Context, w datastorage.Workflow) (datastorage.Workflow, error) {
@@ -68,8 +72,8 @@ func (m *memory) GetWorkflow(context.Context, uuid.UUID) (datastorage.Workflow, 
 	return datastorage.Workflow{}, &datastorage.Error{Kind: datastorage.NotFound, Detail: "not found"}
 }
 
-func (m *memory) ListWorkflows(context.Context, datastorage.WorkflowFilter, datastorage.Page) ([]datastorage.Workflow, int, error) {
-	return nil, 0, m.err
+func (m *memory) ListWorkflows(context.Context, datastorage.WorkflowFilter, datastorage.Page, func(datastorage.Workflow) error) (int, error) {
+	return 0, m.err
 }
 
 func (m *memory) Candidates(context.Context, datastorage.Search, int) ([]datastorage.Candidate, error) {
@@ -96,9 +100,10 @@ func newFixture(t testing.TB, changes ...func(*Options)) *fixture {
 		SingleTimeout: time.Second, BatchTimeout: time.Second, DLQTimeout: time.Second}
 	options := Options{
 		Events: &f.memory, Workflows: &f.memory, Ingest: f.ingest, Health: &f.health, Metrics: metrics,
-		Window: datastorage.Window{MaxAge: 168 * time.Hour, MaxFuture: 5 * time.Minute},
-		Limits: Limits{Writes: 4, Reads: 4, Bytes: 16 << 20, QueueLength: 4, QueueTimeout: time.Second},
-		Log:    slog.New(slog.NewJSONHandler(&f.log, nil)),
+		Window:    datastorage.Window{MaxAge: 168 * time.Hour, MaxFuture: 5 * time.Minute},
+		MaxOffset: 100_000,
+		Limits:    Limits{Writes: 4, Reads: 4, Bytes: 16 << 20, QueueLength: 4, QueueTimeout: time.Second},
+		Log:       slog.New(slog.NewJSONHandler(&f.log, nil)),
 	}
 	for _, change := range changes {
 		change(&options)

@@ -52,7 +52,7 @@ var queryParams = map[string]map[string]paramRule{
 	"queryAuditEvents": {
 		"event_type": anyValue, "event_category": anyValue, "event_outcome": outcome, "severity": anyValue,
 		"correlation_id": anyValue, "since": moment, "until": moment,
-		"limit": between(1, 1000), "offset": between(0, 100_000), "include_total": boolean,
+		"limit": between(1, 1000), "offset": between(0, 100_000), "cursor": anyValue, "include_total": boolean,
 	},
 	"listWorkflows": {
 		"status": status, "environment": anyValue, "priority": anyValue, "component": anyValue,

@@ -12,11 +12,12 @@ import (
 
 // Options of the handler.
 type Options struct {
-	Events    datastorage.EventStore // reads only
+	Events    datastorage.EventReader
 	Ingest    *datastorage.Ingest
 	Workflows datastorage.WorkflowStore
 	Health    *datastorage.Health
 	Window    datastorage.Window
+	MaxOffset int // of a query for audit events
 	Limits    Limits
 	Auth      datastorage.Auth
 	// Authenticator is nil if nobody needs a token.
@@ -50,7 +51,7 @@ func New(options Options) (http.Handler, error) {
 		return nil, err
 	}
 	h.server = server
-	return h.observe(h.withMetrics(h.admit(server))), nil
+	return h.observe(h.withMetrics(h.admit(h.withPages(server)))), nil
 }
 
 func (h *handler) withMetrics(next http.Handler) http.Handler {

@@ -43,30 +43,6 @@ func (h *handler) GetWorkflowByID(ctx context.Context, p api.GetWorkflowByIDPara
 	return &api.GetWorkflowByIDOKHeaders{ETag: etag(w), Response: remediationWorkflow(w)}, nil
 }
 
-// ListWorkflows returns one page of all versions.
-func (h *handler) ListWorkflows(ctx context.Context, p api.ListWorkflowsParams) (api.ListWorkflowsRes, error) {
-	if err := h.usable(); err != nil {
-		return nil, err
-	}
-	filter := datastorage.WorkflowFilter{
-		Environment: pointer(p.Environment.Get()), Priority: pointer(p.Priority.Get()), Component: pointer(p.Component.Get())}
-	if status, set := p.Status.Get(); set {
-		filter.Status = pointer(string(status), true)
-	}
-	page := datastorage.Page{Limit: p.Limit.Or(100), Offset: p.Offset.Or(0)}
-	found, total, err := h.Workflows.ListWorkflows(ctx, filter, page)
-	h.Metrics.queried("list", err)
-	if err != nil {
-		return nil, err
-	}
-	answer := &api.WorkflowListResponse{
-		Workflows: make([]api.RemediationWorkflow, len(found)), Limit: page.Limit, Offset: page.Offset, Total: total}
-	for i, w := range found {
-		answer.Workflows[i] = remediationWorkflow(w)
-	}
-	return answer, nil
-}
-
 // maxPenalty is below the contract's 0.20, because a strict client holds it as a 32-bit float, in which 0.2 is above.
 const maxPenalty = 0.1999
 

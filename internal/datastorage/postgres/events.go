@@ -16,7 +16,7 @@ import (
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage/postgres/db"
 )
 
-// InsertEvents stores events in one transaction, a single one in one statement; see datastorage.EventStore.
+// InsertEvents stores events in one transaction, a single one in one statement; see datastorage.EventWriter.
 func (s *Store) InsertEvents(ctx context.Context, events []datastorage.Event, parents datastorage.ParentRule) (stored []datastorage.Stored, err error) {
 	if len(events) == 1 && !events[0].Parent.Valid {
 		err = s.onWriter(ctx, s.options.SingleTimeout, func(ctx context.Context, conn *pgxpool.Conn) (err error) {

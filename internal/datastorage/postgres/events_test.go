@@ -26,13 +26,28 @@ func insert(t *testing.T, s *Store, events ...datastorage.Event) []datastorage.S
 	return stored
 }
 
-func query(t *testing.T, s *Store, filter datastorage.EventFilter, limit, offset int) datastorage.EventPage {
+// eventPage is a page with its events.
+type eventPage struct {
+	datastorage.EventPage
+	Events []datastorage.Event
+}
+
+func query(t *testing.T, s *Store, filter datastorage.EventFilter, limit, offset int) eventPage {
 	t.Helper()
-	page, err := s.QueryEvents(t.Context(), filter, datastorage.Page{Limit: limit, Offset: offset, WithTotal: true})
+	return ask(t, s, filter, datastorage.Page{Limit: limit, Offset: offset, WithTotal: true})
+}
+
+func ask(t *testing.T, s *Store, filter datastorage.EventFilter, page datastorage.Page) (found eventPage) {
+	t.Helper()
+	var err error
+	found.EventPage, err = s.QueryEvents(t.Context(), filter, page, func(e datastorage.Event) error {
+		found.Events = append(found.Events, e)
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return page
+	return found
 }
 
 func TestSingleEvent(t *testing.T) {
@@ -165,8 +180,11 @@ func TestUnavailable(t *testing.T) {
 	s, d := newStore(t)
 	exec(t, d.admin, `ALTER ROLE `+quoted(d.appRole)+` NOLOGIN`)
 	for name, call := range map[string]func() error{
-		"write": func() error { _, err := s.InsertEvents(t.Context(), []datastorage.Event{testEvent()}, datastorage.CheckParents); return err },
-		"read":  func() error { _, err := s.GetWorkflow(t.Context(), uuid.New()); return err },
+		"write": func() error {
+			_, err := s.InsertEvents(t.Context(), []datastorage.Event{testEvent()}, datastorage.CheckParents)
+			return err
+		},
+		"read": func() error { _, err := s.GetWorkflow(t.Context(), uuid.New()); return err },
 	} {
 		var known *datastorage.Error
 		if err := call(); !errors.As(err, &known) || known.Kind != datastorage.Unavailable || known.RetryAfter == 0 {

@@ -51,7 +51,9 @@ type Store struct {
 }
 
 var (
-	_ datastorage.EventStore    = (*Store)(nil)
+	_ datastorage.EventWriter   = (*Store)(nil)
+	_ datastorage.EventReader   = (*Store)(nil)
+	_ datastorage.Leader        = (*Store)(nil)
 	_ datastorage.WorkflowStore = (*Store)(nil)
 )
 
@@ -158,9 +160,14 @@ func (s *Store) onWriter(ctx context.Context, timeout time.Duration, work func(c
 	return translate(err)
 }
 
-// reading runs statements on the connections reserved for reads, within the timeout.
-func (s *Store) reading(ctx context.Context, do func(context.Context, *db.Queries) error) error {
+// reading gives statements one of the connections that are reserved for reads, within the timeout.
+func (s *Store) reading(ctx context.Context, do func(context.Context, *pgxpool.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.options.QueryTimeout)
 	defer cancel()
-	return translate(do(ctx, db.New(s.read)))
+	conn, err := s.read.Acquire(ctx)
+	if err != nil {
+		return translate(err)
+	}
+	defer conn.Release()
+	return translate(do(ctx, conn))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage/postgres/db"
@@ -112,8 +113,8 @@ func seedWorkflow(ctx context.Context, q *db.Queries, w datastorage.Workflow) (c
 
 // GetWorkflow reads one version by its id.
 func (s *Store) GetWorkflow(ctx context.Context, id uuid.UUID) (found datastorage.Workflow, err error) {
-	err = s.reading(ctx, func(ctx context.Context, q *db.Queries) error {
-		row, err := q.GetWorkflow(ctx, id)
+	err = s.reading(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		row, err := db.New(conn).GetWorkflow(ctx, id)
 		if err != nil {
 			return fmt.Errorf("reading workflow %s: %w", id, err)
 		}
@@ -123,35 +124,36 @@ func (s *Store) GetWorkflow(ctx context.Context, id uuid.UUID) (found datastorag
 	return found, err
 }
 
-// ListWorkflows returns one page; see datastorage.WorkflowStore.
-func (s *Store) ListWorkflows(ctx context.Context, f datastorage.WorkflowFilter, page datastorage.Page) (found []datastorage.Workflow, total int, err error) {
-	err = s.reading(ctx, func(ctx context.Context, q *db.Queries) error {
-		rows, err := q.ListWorkflows(ctx, db.ListWorkflowsParams{
-			Status: f.Status, Environment: f.Environment, Priority: f.Priority, Component: f.Component,
-			RowLimit: int32(page.Limit), RowOffset: int32(page.Offset),
-		})
+// ListWorkflows hands over one page; see datastorage.WorkflowStore.
+func (s *Store) ListWorkflows(ctx context.Context, f datastorage.WorkflowFilter, page datastorage.Page, each func(datastorage.Workflow) error) (total int, err error) {
+	params := db.ListWorkflowsParams{
+		Status: f.Status, Environment: f.Environment, Priority: f.Priority, Component: f.Component,
+		RowLimit: int32(page.Limit), RowOffset: int32(page.Offset),
+	}
+	err = s.reading(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		err := rows(ctx, conn, func(q *db.Queries) error { _, err := q.ListWorkflows(ctx, params); return err },
+			func(row db.RemediationWorkflowCatalog) error {
+				w, err := workflow(row)
+				if err != nil {
+					return err
+				}
+				return each(w)
+			})
 		if err != nil {
 			return fmt.Errorf("listing workflows: %w", err)
 		}
-		for _, row := range rows {
-			w, err := workflow(row)
-			if err != nil {
-				return err
-			}
-			found = append(found, w)
-		}
-		count, err := q.CountWorkflows(ctx, db.CountWorkflowsParams{
+		count, err := db.New(conn).CountWorkflows(ctx, db.CountWorkflowsParams{
 			Status: f.Status, Environment: f.Environment, Priority: f.Priority, Component: f.Component})
 		total = int(count)
 		return err
 	})
-	return found, total, err
+	return total, err
 }
 
 // Candidates applies the hard filters of a search; see datastorage.WorkflowStore.
 func (s *Store) Candidates(ctx context.Context, search datastorage.Search, limit int) (found []datastorage.Candidate, err error) {
-	err = s.reading(ctx, func(ctx context.Context, q *db.Queries) error {
-		rows, err := q.SearchCandidates(ctx, db.SearchCandidatesParams{
+	err = s.reading(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		rows, err := db.New(conn).SearchCandidates(ctx, db.SearchCandidatesParams{
 			SignalType: search.Labels.SignalType, Severity: search.Labels.Severity, Statuses: search.States(),
 			Component: search.Labels.Component, Environment: search.Labels.Environment, Priority: search.Labels.Priority,
 			RowLimit: int32(limit),

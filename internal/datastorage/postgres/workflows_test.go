@@ -83,7 +83,11 @@ func TestConcurrentVersions(t *testing.T) {
 	if created.Load() != 21 || conflicts.Load() != 19 {
 		t.Errorf("%d created and %d conflicts, want 21 and 19", created.Load(), conflicts.Load())
 	}
-	found, total, err := s.ListWorkflows(t.Context(), datastorage.WorkflowFilter{}, datastorage.Page{Limit: 100})
+	var found []datastorage.Workflow
+	total, err := s.ListWorkflows(t.Context(), datastorage.WorkflowFilter{}, datastorage.Page{Limit: 100}, func(w datastorage.Workflow) error {
+		found = append(found, w)
+		return nil
+	})
 	if err != nil || total != 21 {
 		t.Fatalf("%d workflows, %v", total, err)
 	}
@@ -124,7 +128,8 @@ func TestSeed(t *testing.T) {
 		!strings.Contains(known.Detail, changed.ContentHash) || !strings.Contains(known.Detail, seed[1].ContentHash) {
 		t.Errorf("another content: %v", err)
 	}
-	if _, total, err := s.ListWorkflows(t.Context(), datastorage.WorkflowFilter{}, datastorage.Page{Limit: 1}); err != nil || total != 3 {
+	none := func(datastorage.Workflow) error { return nil }
+	if total, err := s.ListWorkflows(t.Context(), datastorage.WorkflowFilter{}, datastorage.Page{Limit: 1}, none); err != nil || total != 3 {
 		t.Errorf("%d workflows after a refused seed, %v", total, err)
 	}
 }

@@ -326,8 +326,10 @@ WHERE ($1::text IS NULL OR event_type = $1)
     AND ($7::date IS NULL OR event_date >= $7)
     AND ($8::timestamptz IS NULL OR event_timestamp <= $8)
     AND ($9::date IS NULL OR event_date <= $9)
+    AND ($10::timestamptz IS NULL
+        OR (event_timestamp, event_id) < ($10::timestamptz, $11::uuid))
 ORDER BY event_timestamp DESC, event_id DESC
-LIMIT $11 OFFSET $10
+LIMIT $13 OFFSET $12
 `
 
 type QueryAuditEventsParams struct {
@@ -340,6 +342,8 @@ type QueryAuditEventsParams struct {
 	SinceDate     *time.Time
 	Until         *time.Time
 	UntilDate     *time.Time
+	AfterTime     *time.Time
+	AfterID       *uuid.UUID
 	RowOffset     int32
 	RowLimit      int32
 }
@@ -377,6 +381,8 @@ func (q *Queries) QueryAuditEvents(ctx context.Context, arg QueryAuditEventsPara
 		arg.SinceDate,
 		arg.Until,
 		arg.UntilDate,
+		arg.AfterTime,
+		arg.AfterID,
 		arg.RowOffset,
 		arg.RowLimit,
 	)

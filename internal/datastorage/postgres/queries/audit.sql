@@ -67,6 +67,8 @@ WHERE (sqlc.narg('event_type')::text IS NULL OR event_type = sqlc.narg('event_ty
     AND (sqlc.narg('since_date')::date IS NULL OR event_date >= sqlc.narg('since_date'))
     AND (sqlc.narg('until')::timestamptz IS NULL OR event_timestamp <= sqlc.narg('until'))
     AND (sqlc.narg('until_date')::date IS NULL OR event_date <= sqlc.narg('until_date'))
+    AND (sqlc.narg('after_time')::timestamptz IS NULL
+        OR (event_timestamp, event_id) < (sqlc.narg('after_time')::timestamptz, sqlc.narg('after_id')::uuid))
 ORDER BY event_timestamp DESC, event_id DESC
 LIMIT @row_limit OFFSET @row_offset;
 

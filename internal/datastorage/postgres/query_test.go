@@ -1,0 +1,145 @@
+//go:build integration
+
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage/postgres/db"
+)
+
+// Q3: pages by cursor show every row that was there at the start exactly once, whatever arrives meanwhile, and agree with
+// pages by offset. 2,000 rows instead of 10,000, many of them with the same time.
+func TestPagesByCursor(t *testing.T) {
+	s, _ := newStore(t)
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	var there []uuid.UUID
+	for batch := range 4 {
+		events := make([]datastorage.Event, 500)
+		for i := range events {
+			events[i] = testEvent()
+			events[i].Time = now.Add(-time.Duration((batch*500+i)/10) * time.Minute)
+			there = append(there, events[i].ID.UUID)
+		}
+		insert(t, s, events...)
+	}
+	var byOffset []uuid.UUID
+	for offset := 0; offset < len(there); offset += 500 {
+		for _, e := range query(t, s, datastorage.EventFilter{}, 500, offset).Events {
+			byOffset = append(byOffset, e.ID.UUID)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	for range 2 {
+		writers.Go(func() {
+			for ctx.Err() == nil {
+				e := testEvent()
+				e.Time = now.Add(time.Minute)
+				if _, err := s.InsertEvents(context.WithoutCancel(ctx), []datastorage.Event{e}, datastorage.CheckParents); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	var byCursor []uuid.UUID
+	page := datastorage.Page{Limit: 37}
+	for more := true; more; {
+		found := ask(t, s, datastorage.EventFilter{Until: &now}, page)
+		for _, e := range found.Events {
+			byCursor = append(byCursor, e.ID.UUID)
+		}
+		more = found.HasMore
+		page.After = &found.Last
+	}
+	cancel()
+	writers.Wait()
+	if !slices.Equal(byCursor, byOffset) || len(byCursor) != len(there) {
+		t.Errorf("%d rows by cursor, %d by offset, %d stored", len(byCursor), len(byOffset), len(there))
+	}
+}
+
+// Q4: the total is exact up to the limit, which is 50 in these tests, and a lower bound beyond; has_more is right where a
+// page ends with the last row.
+func TestTotalAndHasMore(t *testing.T) {
+	s, _ := newStore(t)
+	for n, c := range map[int]struct {
+		total int
+		bound bool
+	}{49: {49, false}, 50: {50, false}, 51: {50, true}} {
+		correlation := fmt.Sprintf("rr-%d", n)
+		events := make([]datastorage.Event, n)
+		for i := range events {
+			events[i] = testEvent()
+			events[i].CorrelationID = correlation
+		}
+		insert(t, s, events...)
+		filter := datastorage.EventFilter{CorrelationID: &correlation}
+		if page := query(t, s, filter, 1000, 0); page.Total != c.total || page.TotalIsLowerBound != c.bound || page.HasMore {
+			t.Errorf("%d rows: %+v", n, page.EventPage)
+		}
+		if whole, short := query(t, s, filter, n, 0), query(t, s, filter, n-1, 0); whole.HasMore || !short.HasMore || len(short.Events) != n-1 {
+			t.Errorf("%d rows: has_more %v for all of them, %v for one less", n, whole.HasMore, short.HasMore)
+		}
+	}
+}
+
+// Q6: every filter finds its rows by an index. 100,000 rows in one month, the last one, are enough for the planner to avoid
+// a scan of it; partitions without rows are cheaper to scan.
+func TestFiltersUseAnIndex(t *testing.T) {
+	s, d := newStore(t)
+	exec(t, d.admin, `INSERT INTO audit_events (event_id, event_date, event_timestamp, event_type, event_category, event_action,
+		event_outcome, actor_type, actor_id, resource_type, resource_id, correlation_id, event_data, severity)
+		SELECT gen_random_uuid(), (t AT TIME ZONE 'UTC')::date, t, 'type.' || n % 500, (ARRAY['gateway','workflow','execution'])[n % 3 + 1], 'a',
+			CASE WHEN n % 1000 = 0 THEN 'failure' ELSE 'success' END, 'service', 's', 'r', 'r', 'rr-' || n % 5000, '{}',
+			CASE WHEN n % 1000 = 0 THEN 'critical' ELSE 'info' END
+		FROM (SELECT n, date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - interval '10 days' - n * interval '5 seconds' AS t FROM generate_series(1, 100000) AS n) AS s`)
+	exec(t, d.admin, `VACUUM ANALYZE audit_events`)
+	text := func(s string) *string { return &s }
+	now := time.Now().UTC()
+	at := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, -12)
+	partition := "audit_events_" + at.Format("2006_01")
+	for name, params := range map[string]db.QueryAuditEventsParams{
+		"nothing":        {},
+		"correlation_id": {CorrelationID: text("rr-7")},
+		"event_type":     {EventType: text("type.7")},
+		"event_category": {EventCategory: text("workflow")},
+		"event_outcome":  {EventOutcome: text("failure")},
+		"severity":       {Severity: text("critical")},
+		"since":          {Since: &at, SinceDate: day(&at)},
+		"until":          {Until: &at, UntilDate: day(&at)},
+		"cursor":         {AfterTime: &at, AfterID: &uuid.UUID{}, UntilDate: day(&at)},
+		"type and since": {EventType: text("type.7"), Since: &at, SinceDate: day(&at)},
+	} {
+		params.RowLimit = 51
+		plan := explained(t, s, params)
+		if strings.Contains(plan, "Seq Scan on "+partition) || !strings.Contains(plan, "Index") {
+			t.Errorf("%s:\n%s", name, plan)
+		}
+	}
+}
+
+func explained(t *testing.T, s *Store, params db.QueryAuditEventsParams) string {
+	t.Helper()
+	var kept statement
+	_, _ = db.New(&kept).QueryAuditEvents(t.Context(), params)
+	found, err := s.read.Query(t.Context(), "EXPLAIN "+kept.sql, kept.args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(found, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(lines, "\n")
+}
