@@ -25,12 +25,13 @@ const (
 
 // service is everything that runs while the process serves.
 type service struct {
-	config  datastorage.Config
-	log     *slog.Logger
-	health  datastorage.Health
-	metrics *httpapi.Metrics
-	store   *postgres.Store
-	queue   *dlq.Queue // nil: switched off
+	config    datastorage.Config
+	log       *slog.Logger
+	health    datastorage.Health
+	metrics   *httpapi.Metrics
+	store     *postgres.Store
+	selfAudit *datastorage.SelfAudit
+	queue     *dlq.Queue // nil: switched off
 	// queueSafe is of the prober of Redis alone.
 	queueSafe     bool
 	authenticator datastorage.Authenticator // nil: everybody may everything
@@ -97,7 +98,9 @@ func (s *service) listen(ctx context.Context) error {
 		ingest.Queue = s.queue
 	}
 	s.metrics.WatchPools(s.store.PoolStats)
+	s.selfAudit = datastorage.NewSelfAudit(ingest.Write, s.metrics.SelfAuditDropped, s.log)
 	handler, err := httpapi.New(httpapi.Options{Events: s.store, Ingest: ingest, Workflows: s.store, Health: &s.health,
+		RequireIfMatch: s.config.Catalog.RequireIfMatch, Searched: s.selfAudit.Record,
 		Window: audit.Window, MaxOffset: s.config.Query.MaxOffset, Limits: limits(s.config), Auth: s.config.Auth, Authenticator: s.authenticator,
 		Metrics: s.metrics, Log: s.log})
 	if err != nil {
@@ -145,6 +148,7 @@ func (s *service) watch(ctx context.Context) {
 		s.running.Go(func() { drain.Run(ctx) })
 	}
 	s.running.Go(func() { s.keepPartitions(ctx) })
+	s.running.Go(func() { s.selfAudit.Run(ctx) })
 }
 
 func (s *service) databaseIs(ctx context.Context, err error) {
@@ -157,7 +161,10 @@ func (s *service) databaseIs(ctx context.Context, err error) {
 	if state != datastorage.Connected {
 		s.log.Error("PostgreSQL cannot be used", "error", err)
 	} else if err := s.inspect(ctx); err != nil {
-		s.failed <- err
+		select {
+		case s.failed <- err:
+		default: // it is ending already
+		}
 		return
 	}
 	s.health.SetDatabase(state)

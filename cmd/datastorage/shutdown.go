@@ -22,7 +22,15 @@ func (s *service) shutDown(stopBackground context.CancelFunc) error {
 	_ = step("propagation", nil)
 	drained := step("drain", s.drain(c.DrainTimeout))
 	stopBackground()
-	return errors.Join(drained, step("close", s.close(c.CloseTimeout)))
+	flushed := step("flush", s.flush(c.FlushTimeout))
+	return errors.Join(drained, flushed, step("close", s.close(c.CloseTimeout)))
+}
+
+// flush writes the service's own audit events. What waits in Redis stays there.
+func (s *service) flush(limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	return s.selfAudit.Flush(ctx)
 }
 
 // drain finishes running requests; what is left after the limit is cut and was not acknowledged.

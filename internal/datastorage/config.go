@@ -43,7 +43,8 @@ type Config struct {
 		Timeout             time.Duration
 		MaxCount, MaxOffset int
 	}
-	Redis struct {
+	Catalog struct{ RequireIfMatch bool }
+	Redis   struct {
 		Enabled               bool
 		Addr, CAFile          string
 		DB                    int

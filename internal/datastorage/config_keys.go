@@ -73,6 +73,8 @@ func (c *Config) keys() map[string]configKey {
 		"query.max_offset": {100_000, number(&c.Query.MaxOffset, 0, 100_000)},
 		"query.max_count":  {100_000, number(&c.Query.MaxCount, 1, 10_000_000)},
 
+		"catalog.require_if_match": {false, flag(&c.Catalog.RequireIfMatch)},
+
 		"redis.enabled":      {true, flag(&r.Enabled)},
 		"redis.addr":         {"", text(&r.Addr)},
 		"redis.db":           {0, number(&r.DB, 0, 15)},

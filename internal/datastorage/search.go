@@ -62,14 +62,25 @@ type Ranked struct {
 	Score
 }
 
-// Find asks the store for candidates and ranks them. The total counts all that reach the lowest score asked for.
-func Find(ctx context.Context, store WorkflowStore, search Search) ([]Ranked, int, error) {
-	candidates, err := store.Candidates(ctx, search, maxCandidates)
+// Found is the result of a search. Total counts all that reach the lowest score asked for; Truncated means that there were
+// more candidates than are scored.
+type Found struct {
+	Ranked    []Ranked
+	Total     int
+	Truncated bool
+}
+
+// Find asks the store for candidates and ranks them.
+func Find(ctx context.Context, store WorkflowStore, search Search) (found Found, err error) {
+	candidates, err := store.Candidates(ctx, search, maxCandidates+1)
 	if err != nil {
-		return nil, 0, err
+		return found, err
 	}
-	ranked, total := Rank(search, candidates)
-	return ranked, total, nil
+	if found.Truncated = len(candidates) > maxCandidates; found.Truncated {
+		candidates = candidates[:maxCandidates]
+	}
+	found.Ranked, found.Total = Rank(search, candidates)
+	return found, nil
 }
 
 // Rank orders candidates by score, then age, then id: the same catalog and search always give the same order.

@@ -193,10 +193,18 @@ type SeedResult struct {
 	Created               bool
 }
 
+// MaxVersions is how many versions of a name one answer holds.
+const MaxVersions = 1000
+
 // WorkflowStore keeps the catalog.
 type WorkflowStore interface {
-	// CreateWorkflow adds a version and makes it the latest of its name; a taken (name, version) is a Conflict.
-	CreateWorkflow(ctx context.Context, w Workflow) (Workflow, error)
+	// CreateWorkflow adds a version and makes it the latest of its name; a taken (name, version) is a Conflict. The audit
+	// event of it is written with it.
+	CreateWorkflow(ctx context.Context, w Workflow, origin Origin) (Workflow, error)
+	// UpdateWorkflow changes the state of a version, with its audit event, unless there is nothing to change.
+	UpdateWorkflow(ctx context.Context, id uuid.UUID, change Change, origin Origin) (Workflow, error)
+	// ListVersions hands over the versions of a name, newest first, at most MaxVersions, and returns how many there are.
+	ListVersions(ctx context.Context, workflowName string, each func(Workflow) error) (int, error)
 	GetWorkflow(ctx context.Context, id uuid.UUID) (Workflow, error)
 	// ListWorkflows hands over one page, newest first, and returns the number of all matches. An error of each ends it.
 	ListWorkflows(ctx context.Context, filter WorkflowFilter, page Page, each func(Workflow) error) (int, error)

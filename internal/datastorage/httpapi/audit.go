@@ -74,16 +74,16 @@ func (h *handler) CreateAuditEventsBatch(ctx context.Context, req []api.AuditEve
 
 // write completes the events and keeps them durably.
 func (h *handler) write(ctx context.Context, events []datastorage.Event) (datastorage.Receipt, error) {
-	requestID, account := infoOf(ctx).id, infoOf(ctx).account
+	origin := infoOf(ctx).origin()
 	for i := range events {
-		events[i].Origin.RequestID, events[i].Origin.Account = requestID, account
+		events[i].Origin = origin
 		events[i] = events[i].Complete(newID)
 	}
 	receipt, err := h.Ingest.Write(ctx, events)
 	for _, s := range receipt.Stored {
 		if s.Different {
 			h.Log.Warn("an event id came again with other content; the first content stays",
-				"request_id", requestID, "event_id", s.ID)
+				"request_id", origin.RequestID, "event_id", s.ID)
 		}
 	}
 	return receipt, err

@@ -166,7 +166,7 @@ func checkObject(path string, s *schema, raw json.RawMessage, report func(string
 	}
 }
 
-func namesOf(members map[string]json.RawMessage) []string {
+func namesOf[V any](members map[string]V) []string {
 	names := make([]string, 0, len(members))
 	for name := range members {
 		names = append(names, name)

@@ -13,6 +13,8 @@ import (
 // bodySchemas are the schemas of the bodies that are one object.
 var bodySchemas = map[string]string{
 	"createWorkflow":  "RemediationWorkflow",
+	"updateWorkflow":  "WorkflowUpdateRequest",
+	"disableWorkflow": "WorkflowDisableRequest",
 	"searchWorkflows": "WorkflowSearchRequest",
 }
 

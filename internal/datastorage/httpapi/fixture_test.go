@@ -63,7 +63,18 @@ func (m *memory) QueryEvents(_ context.Context, _ datastorage.EventFilter, _ dat
 	return datastorage.EventPage{}, m.err
 }
 
-func (m *memory) CreateWorkflow(_ context.Context, w datastorage.Workflow) (datastorage.Workflow, error) {
+func (m *memory) ListVersions(context.Context, string, func(datastorage.Workflow) error) (int, error) {
+	return 0, m.err
+}
+
+func (m *memory) UpdateWorkflow(_ context.Context, id uuid.UUID, change datastorage.Change, _ datastorage.Origin) (datastorage.Workflow, error) {
+	if m.err != nil {
+		return datastorage.Workflow{}, m.err
+	}
+	return change.Apply(datastorage.Workflow{ID: id, Status: "active", RowVersion: 1}, time.Now())
+}
+
+func (m *memory) CreateWorkflow(_ context.Context, w datastorage.Workflow, _ datastorage.Origin) (datastorage.Workflow, error) {
 	w.RowVersion = 1
 	return w, m.err
 }
@@ -101,9 +112,9 @@ func newFixture(t testing.TB, changes ...func(*Options)) *fixture {
 	options := Options{
 		Events: &f.memory, Workflows: &f.memory, Ingest: f.ingest, Health: &f.health, Metrics: metrics,
 		Window:    datastorage.Window{MaxAge: 168 * time.Hour, MaxFuture: 5 * time.Minute},
-		MaxOffset: 100_000,
-		Limits:    Limits{Writes: 4, Reads: 4, Bytes: 16 << 20, QueueLength: 4, QueueTimeout: time.Second},
-		Log:       slog.New(slog.NewJSONHandler(&f.log, nil)),
+		MaxOffset: 100_000, Searched: func(datastorage.Event) {},
+		Limits: Limits{Writes: 4, Reads: 4, Bytes: 16 << 20, QueueLength: 4, QueueTimeout: time.Second},
+		Log:    slog.New(slog.NewJSONHandler(&f.log, nil)),
 	}
 	for _, change := range changes {
 		change(&options)

@@ -24,13 +24,19 @@ import (
 type info struct {
 	id            string
 	start         time.Time
-	operation     string // empty: none of the contract
-	account       string // who asks, with token review only
-	admitted      bool   // the request has a slot
+	operation     string   // empty: none of the contract
+	args          []string // of the path
+	account       string   // who asks, with token review only
+	admitted      bool     // the request has a slot
 	body          []byte
 	events        int    // of a batch
 	correlationID string // of a single event
 	failure       error  // for the log only
+}
+
+// origin is what is stored of the request beside what it brought.
+func (i *info) origin() datastorage.Origin {
+	return datastorage.Origin{RequestID: i.id, Account: i.account}
 }
 
 type infoKey struct{}
@@ -143,7 +149,12 @@ var bodyLimits = map[string]int64{
 	"createAuditEventsBatch": maxBatchBody,
 	"createWorkflow":         maxWorkflowBody,
 	"searchWorkflows":        maxSmallBody,
+	"updateWorkflow":         maxSmallBody,
+	"disableWorkflow":        maxSmallBody,
 }
+
+// bodyIsOptional are the operations for which no body at all is fine.
+var bodyIsOptional = map[string]bool{"disableWorkflow": true}
 
 // admit lets pass only what the generated server may see, and only as much of it as the limits allow.
 func (h *handler) admit(next http.Handler) http.Handler {
@@ -154,7 +165,7 @@ func (h *handler) admit(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		i.operation = route.OperationID()
+		i.operation, i.args = route.OperationID(), route.Args()
 		if err := h.authorize(r, i); err != nil {
 			h.answerError(r.Context(), w, r, err)
 			return
@@ -163,7 +174,9 @@ func (h *handler) admit(next http.Handler) http.Handler {
 			h.answerError(r.Context(), w, r, err)
 			return
 		}
-		if _, hasBody := bodyLimits[i.operation]; hasBody && !isPlainJSON(r.Header) {
+		_, hasBody := bodyLimits[i.operation]
+		noneGiven := bodyIsOptional[i.operation] && r.ContentLength == 0
+		if hasBody && !noneGiven && !isPlainJSON(r.Header) {
 			writeProblem(w, r, unsupportedMediaType, &datastorage.Error{
 				Detail: "the body must be application/json in UTF-8 without Content-Encoding"})
 			return

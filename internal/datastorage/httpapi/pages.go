@@ -15,7 +15,7 @@ import (
 )
 
 // A page of a list is written row by row as it comes from the database and is never held as a whole: the generated
-// encoders, which take a whole answer, do not serve these two operations.
+// encoders, which take a whole answer, do not serve these operations.
 
 // QueryAuditEvents is served by eventsPage.
 func (h *handler) QueryAuditEvents(context.Context, api.QueryAuditEventsParams) (api.QueryAuditEventsRes, error) {
@@ -27,10 +27,15 @@ func (h *handler) ListWorkflows(context.Context, api.ListWorkflowsParams) (api.L
 	return nil, errors.ErrUnsupported
 }
 
-// withPages serves the two lists and leaves the rest to the generated server. Their queries have been checked.
+// ListWorkflowVersions is served by versionsPage.
+func (h *handler) ListWorkflowVersions(context.Context, api.ListWorkflowVersionsParams) (api.ListWorkflowVersionsRes, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// withPages serves the lists and leaves the rest to the generated server. Their queries have been checked.
 func (h *handler) withPages(next http.Handler) http.Handler {
 	lists := map[string]func(context.Context, *page, url.Values) error{
-		"queryAuditEvents": h.eventsPage, "listWorkflows": h.workflowsPage}
+		"queryAuditEvents": h.eventsPage, "listWorkflows": h.workflowsPage, "listWorkflowVersions": h.versionsPage}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		list, found := lists[infoOf(r.Context()).operation]
 		if !found {
@@ -160,6 +165,28 @@ func (h *handler) workflowsPage(ctx context.Context, p *page, values url.Values)
 		return err
 	}
 	p.raw(`],"limit":` + strconv.Itoa(asked.Limit) + `,"offset":` + strconv.Itoa(asked.Offset) + `,"total":` + strconv.Itoa(total) + `}`)
+	return nil
+}
+
+// versionsPage answers listWorkflowVersions.
+func (h *handler) versionsPage(ctx context.Context, p *page, _ url.Values) error {
+	name := infoOf(ctx).args[0]
+	var errs datastorage.FieldErrors
+	if errs.Add("workflow_name", datastorage.CheckText([]byte(name))); len(errs) > 0 {
+		return errs.Err()
+	}
+	p.raw(`{"workflow_name":`)
+	p.value(func(e *jx.Encoder) { e.Str(name) })
+	p.raw(`,"versions":[`)
+	total, err := h.Workflows.ListVersions(ctx, name, func(w datastorage.Workflow) error {
+		answer := remediationWorkflow(w)
+		return p.element(answer.Encode)
+	})
+	h.Metrics.queried("versions", err)
+	if err != nil {
+		return err
+	}
+	p.raw(`],"total":` + strconv.Itoa(total) + `}`)
 	return nil
 }
 

@@ -15,6 +15,10 @@ type Options struct {
 	Events    datastorage.EventReader
 	Ingest    *datastorage.Ingest
 	Workflows datastorage.WorkflowStore
+	// RequireIfMatch refuses changes of workflows that do not say which row they are meant for.
+	RequireIfMatch bool
+	// Searched is given the audit event of each search; it does not block.
+	Searched  func(datastorage.Event)
 	Health    *datastorage.Health
 	Window    datastorage.Window
 	MaxOffset int // of a query for audit events

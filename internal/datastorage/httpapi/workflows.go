@@ -2,8 +2,10 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"strconv"
+	"time"
+
+	"github.com/google/uuid"
 
 	api "github.com/kubernaut-ai/kubernaut/api/openapi/datastorage"
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
@@ -18,7 +20,7 @@ func (h *handler) CreateWorkflow(ctx context.Context, req *api.RemediationWorkfl
 	if err := h.usable(); err != nil {
 		return nil, err
 	}
-	created, err := h.Workflows.CreateWorkflow(ctx, w)
+	created, err := h.Workflows.CreateWorkflow(ctx, w, infoOf(ctx).origin())
 	h.Metrics.wrote(tableCatalog, err)
 	if err != nil {
 		return nil, err
@@ -55,13 +57,23 @@ func (h *handler) SearchWorkflows(ctx context.Context, req *api.WorkflowSearchRe
 	if err := h.usable(); err != nil {
 		return nil, err
 	}
-	ranked, total, err := datastorage.Find(ctx, h.Workflows, search)
+	start := time.Now()
+	found, err := datastorage.Find(ctx, h.Workflows, search)
 	h.Metrics.queried("search", err)
 	if err != nil {
 		return nil, err
 	}
+	if found.Truncated {
+		h.Metrics.SearchTruncated()
+	}
+	event, err := search.Audit(found.Ranked, found.Total, time.Since(start), infoOf(ctx).origin())
+	if err != nil {
+		return nil, err
+	}
+	h.Searched(event)
+	ranked := found.Ranked
 	answer := &api.WorkflowSearchResponse{
-		Workflows: make([]api.WorkflowSearchResult, len(ranked)), TotalResults: total, Filters: req.Filters}
+		Workflows: make([]api.WorkflowSearchResult, len(ranked)), TotalResults: found.Total, Filters: req.Filters}
 	for i, r := range ranked {
 		score := float32(r.Value())
 		answer.Workflows[i] = api.WorkflowSearchResult{
@@ -77,16 +89,73 @@ func (h *handler) SearchWorkflows(ctx context.Context, req *api.WorkflowSearchRe
 }
 
 // UpdateWorkflow changes the state of a version.
-func (h *handler) UpdateWorkflow(context.Context, *api.WorkflowUpdateRequest, api.UpdateWorkflowParams) (api.UpdateWorkflowRes, error) {
-	return nil, errors.ErrUnsupported
+func (h *handler) UpdateWorkflow(ctx context.Context, req *api.WorkflowUpdateRequest, p api.UpdateWorkflowParams) (api.UpdateWorkflowRes, error) {
+	if err := immutable(req.AdditionalProps); err != nil {
+		return nil, err
+	}
+	change := datastorage.Change{DisabledBy: pointer(req.DisabledBy.Get()), DisabledReason: pointer(req.DisabledReason.Get())}
+	if status, set := req.Status.Get(); set {
+		change.Status = pointer(string(status), true)
+	}
+	w, err := h.change(ctx, p.WorkflowID, change, p.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return &api.GetWorkflowByIDOKHeaders{ETag: etag(w), Response: remediationWorkflow(w)}, nil
 }
 
-// DisableWorkflow disables a version.
-func (h *handler) DisableWorkflow(context.Context, api.OptWorkflowDisableRequest, api.DisableWorkflowParams) (api.DisableWorkflowRes, error) {
-	return nil, errors.ErrUnsupported
+// DisableWorkflow disables a version; one that is disabled stays as it is.
+func (h *handler) DisableWorkflow(ctx context.Context, req api.OptWorkflowDisableRequest, p api.DisableWorkflowParams) (api.DisableWorkflowRes, error) {
+	body, _ := req.Get()
+	change := datastorage.Change{Status: pointer("disabled", true), DisabledBy: pointer(body.UpdatedBy.Get()),
+		DisabledReason: pointer(body.Reason.Get()), KeepDisabled: true}
+	w, err := h.change(ctx, p.WorkflowID, change, p.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return &api.GetWorkflowByIDOKHeaders{ETag: etag(w), Response: remediationWorkflow(w)}, nil
 }
 
-// ListWorkflowVersions returns every version of one name.
-func (h *handler) ListWorkflowVersions(context.Context, api.ListWorkflowVersionsParams) (api.ListWorkflowVersionsRes, error) {
-	return nil, errors.ErrUnsupported
+func (h *handler) change(ctx context.Context, id uuid.UUID, change datastorage.Change, ifMatch api.OptString) (datastorage.Workflow, error) {
+	tag, given := ifMatch.Get()
+	switch version, ok := rowVersion(tag); {
+	case !given && h.RequireIfMatch:
+		return datastorage.Workflow{}, &datastorage.Error{Kind: datastorage.PreconditionRequired,
+			Detail: "send the ETag of the workflow as If-Match"}
+	case given && !ok:
+		return datastorage.Workflow{}, &datastorage.Error{Kind: datastorage.PreconditionFailed,
+			Detail: "If-Match is no ETag of a workflow"}
+	case given:
+		change.RowVersion = &version
+	}
+	if err := h.usable(); err != nil {
+		return datastorage.Workflow{}, err
+	}
+	w, err := h.Workflows.UpdateWorkflow(ctx, id, change, infoOf(ctx).origin())
+	h.Metrics.wrote(tableCatalog, err)
+	return w, err
+}
+
+// rowVersion reads what etag wrote.
+func rowVersion(tag string) (int64, bool) {
+	number, err := strconv.Unquote(tag)
+	if err != nil || tag[0] != '"' {
+		return 0, false
+	}
+	version, err := strconv.ParseInt(number, 10, 64)
+	return version, err == nil
+}
+
+// immutable names the members of a workflow that a change may not have. What no workflow has is ignored.
+func immutable[V any](members map[string]V) error {
+	var errs datastorage.FieldErrors
+	for _, name := range namesOf(members) {
+		if _, known := contract()["RemediationWorkflow"].Properties[name]; known {
+			errs.Add(name, "create a new version instead")
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return &datastorage.Error{Kind: datastorage.Immutable, Detail: errs[0].Field + ": " + errs[0].Text, Fields: errs}
 }

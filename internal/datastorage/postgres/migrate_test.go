@@ -84,7 +84,7 @@ func TestRights(t *testing.T) {
 	if _, err := s.InsertEvents(t.Context(), []datastorage.Event{testEvent()}, datastorage.CheckParents); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.CreateWorkflow(t.Context(), testWorkflow("w", "1")); err != nil {
+	if _, err := s.CreateWorkflow(t.Context(), testWorkflow("w", "1"), datastorage.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	owner, app := d.as(t, d.owner), d.as(t, d.app)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -16,16 +17,16 @@ import (
 )
 
 // CreateWorkflow adds a version; see datastorage.WorkflowStore.
-func (s *Store) CreateWorkflow(ctx context.Context, w datastorage.Workflow) (created datastorage.Workflow, err error) {
+func (s *Store) CreateWorkflow(ctx context.Context, w datastorage.Workflow, origin datastorage.Origin) (created datastorage.Workflow, err error) {
 	err = s.writing(ctx, s.options.SingleTimeout, func(ctx context.Context, q *db.Queries) (err error) {
-		created, err = createWorkflow(ctx, q, w)
+		created, err = createWorkflow(ctx, q, w, origin)
 		return err
 	})
 	return created, err
 }
 
-// createWorkflow runs inside a transaction. It makes the new version the latest one.
-func createWorkflow(ctx context.Context, q *db.Queries, w datastorage.Workflow) (datastorage.Workflow, error) {
+// createWorkflow runs inside a transaction. It makes the new version the latest one and writes the audit event.
+func createWorkflow(ctx context.Context, q *db.Queries, w datastorage.Workflow, origin datastorage.Origin) (datastorage.Workflow, error) {
 	if err := q.LockWorkflowName(ctx, w.WorkflowName); err != nil {
 		return w, fmt.Errorf("waiting for other writers of workflow %q: %w", w.WorkflowName, err)
 	}
@@ -51,7 +52,74 @@ func createWorkflow(ctx context.Context, q *db.Queries, w datastorage.Workflow) 
 	if err != nil {
 		return w, fmt.Errorf("storing workflow %q version %q: %w", w.WorkflowName, w.Version, err)
 	}
-	return workflow(row)
+	if w, err = workflow(row); err != nil {
+		return w, err
+	}
+	return w, audit(ctx, q, w, nil, origin)
+}
+
+// audit writes the event of a change in the change's own transaction.
+func audit(ctx context.Context, q *db.Queries, w datastorage.Workflow, from *datastorage.Workflow, origin datastorage.Origin) error {
+	e, err := w.Audit(from, origin, time.Now())
+	if err == nil {
+		_, err = insertEvents(ctx, q, []datastorage.Event{e}, datastorage.AcceptParents)
+	}
+	if err != nil {
+		return fmt.Errorf("auditing workflow %q version %q: %w", w.WorkflowName, w.Version, err)
+	}
+	return nil
+}
+
+// UpdateWorkflow changes the state of a version; see datastorage.WorkflowStore.
+func (s *Store) UpdateWorkflow(ctx context.Context, id uuid.UUID, change datastorage.Change, origin datastorage.Origin) (after datastorage.Workflow, err error) {
+	err = s.writing(ctx, s.options.SingleTimeout, func(ctx context.Context, q *db.Queries) error {
+		row, err := q.LockWorkflow(ctx, id)
+		if err != nil {
+			return fmt.Errorf("reading workflow %s: %w", id, err)
+		}
+		before, err := workflow(row)
+		if err != nil {
+			return err
+		}
+		after, err = change.Apply(before, time.Now())
+		if err != nil || after.SameState(before) {
+			return err
+		}
+		row, err = q.UpdateWorkflow(ctx, db.UpdateWorkflowParams{WorkflowID: id, Status: after.Status, DisabledAt: after.DisabledAt,
+			DisabledBy: optional(after.DisabledBy), DisabledReason: optional(after.DisabledReason), UpdatedBy: optional(after.UpdatedBy)})
+		if err != nil {
+			return fmt.Errorf("changing workflow %s: %w", id, err)
+		}
+		if after, err = workflow(row); err != nil {
+			return err
+		}
+		return audit(ctx, q, after, &before, origin)
+	})
+	return after, err
+}
+
+// ListVersions hands over the versions of a name; see datastorage.WorkflowStore.
+func (s *Store) ListVersions(ctx context.Context, workflowName string, each func(datastorage.Workflow) error) (total int, err error) {
+	err = s.reading(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		ask := func(q *db.Queries) error {
+			_, err := q.ListWorkflowVersions(ctx, workflowName, datastorage.MaxVersions)
+			return err
+		}
+		err := rows(ctx, conn, ask, func(row db.RemediationWorkflowCatalog) error {
+			w, err := workflow(row)
+			if err != nil {
+				return err
+			}
+			return each(w)
+		})
+		if err != nil {
+			return fmt.Errorf("listing the versions of a workflow: %w", err)
+		}
+		count, err := db.New(conn).CountWorkflowVersions(ctx, workflowName)
+		total = int(count)
+		return err
+	})
+	return total, err
 }
 
 // Seed stores in one transaction the workflows that are not there. One that is there with another definition is a
@@ -93,7 +161,7 @@ func lockNames(ctx context.Context, q *db.Queries, workflows []datastorage.Workf
 func seedWorkflow(ctx context.Context, q *db.Queries, w datastorage.Workflow) (created bool, err error) {
 	row, err := q.GetWorkflow(ctx, w.ID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		_, err = createWorkflow(ctx, q, w)
+		_, err = createWorkflow(ctx, q, w, datastorage.Origin{RequestID: "seed"})
 		return true, err
 	}
 	if err != nil {

@@ -27,7 +27,7 @@ func testWorkflow(name, version string) datastorage.Workflow {
 
 func TestCreateWorkflow(t *testing.T) {
 	s, _ := newStore(t)
-	created, err := s.CreateWorkflow(t.Context(), testWorkflow("w", "1"))
+	created, err := s.CreateWorkflow(t.Context(), testWorkflow("w", "1"), datastorage.Origin{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,13 +39,13 @@ func TestCreateWorkflow(t *testing.T) {
 		t.Errorf("read back %+v, differences %v", got, parts)
 	}
 	var known *datastorage.Error
-	if _, err := s.CreateWorkflow(t.Context(), testWorkflow("w", "1")); !errors.As(err, &known) || known.Kind != datastorage.Conflict {
+	if _, err := s.CreateWorkflow(t.Context(), testWorkflow("w", "1"), datastorage.Origin{}); !errors.As(err, &known) || known.Kind != datastorage.Conflict {
 		t.Errorf("again: %v", err)
 	}
 	if _, err := s.GetWorkflow(t.Context(), uuid.New()); !errors.As(err, &known) || known.Kind != datastorage.NotFound {
 		t.Errorf("unknown id: %v", err)
 	}
-	next, err := s.CreateWorkflow(t.Context(), testWorkflow("w", "2"))
+	next, err := s.CreateWorkflow(t.Context(), testWorkflow("w", "2"), datastorage.Origin{})
 	if err != nil || next.PreviousVersion != "1" || !next.IsLatest {
 		t.Errorf("next version %+v, %v", next, err)
 	}
@@ -54,7 +54,7 @@ func TestCreateWorkflow(t *testing.T) {
 	}
 	disabled := testWorkflow("off", "1")
 	disabled.Status = "disabled"
-	if got, err := s.CreateWorkflow(t.Context(), disabled); err != nil || got.DisabledAt == nil {
+	if got, err := s.CreateWorkflow(t.Context(), disabled, datastorage.Origin{}); err != nil || got.DisabledAt == nil {
 		t.Errorf("created disabled: %+v, %v", got, err)
 	}
 }
@@ -66,7 +66,7 @@ func TestConcurrentVersions(t *testing.T) {
 	for i := range 20 {
 		for _, w := range []datastorage.Workflow{testWorkflow("same", "1"), testWorkflow("many", strconv.Itoa(i))} {
 			all.Go(func() {
-				_, err := s.CreateWorkflow(t.Context(), w)
+				_, err := s.CreateWorkflow(t.Context(), w, datastorage.Origin{})
 				var known *datastorage.Error
 				switch {
 				case err == nil:
@@ -139,7 +139,7 @@ func TestCandidates(t *testing.T) {
 	add := func(name string, change func(*datastorage.Workflow)) {
 		w := testWorkflow(name, "1")
 		change(&w)
-		if _, err := s.CreateWorkflow(t.Context(), w); err != nil {
+		if _, err := s.CreateWorkflow(t.Context(), w, datastorage.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -155,7 +155,7 @@ func TestCandidates(t *testing.T) {
 		w := testWorkflow("old", "2")
 		w.Labels.SignalType = "Evicted"
 		return w
-	}()); err != nil {
+	}(), datastorage.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	asked := datastorage.Labels{SignalType: "OOMKilled", Severity: "critical", Component: "pod", Environment: "prod", Priority: "P1"}

@@ -12,6 +12,17 @@ import (
 	"github.com/google/uuid"
 )
 
+const countWorkflowVersions = `-- name: CountWorkflowVersions :one
+SELECT count(*) FROM remediation_workflow_catalog WHERE workflow_name = $1
+`
+
+func (q *Queries) CountWorkflowVersions(ctx context.Context, workflowName string) (int64, error) {
+	row := q.db.QueryRow(ctx, countWorkflowVersions, workflowName)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const countWorkflows = `-- name: CountWorkflows :one
 SELECT count(*) FROM remediation_workflow_catalog
 WHERE ($1::text IS NULL OR status = $1)
@@ -254,6 +265,76 @@ func (q *Queries) LatestWorkflowVersion(ctx context.Context, workflowName string
 	return items, nil
 }
 
+const listWorkflowVersions = `-- name: ListWorkflowVersions :many
+SELECT workflow_id, workflow_name, version, name, description, owner, maintainer, content, content_hash, execution_engine, parameters, container_image, container_digest, labels, l_signal_type, l_severity, l_component, l_environment, l_priority, custom_labels, detected_labels, status, is_latest_version, disabled_at, disabled_by, disabled_reason, previous_version, deprecation_notice, version_notes, change_summary, approved_by, approved_at, expected_success_rate, actual_success_rate, expected_duration_seconds, total_executions, successful_executions, created_at, updated_at, created_by, updated_by, row_version FROM remediation_workflow_catalog
+WHERE workflow_name = $1
+ORDER BY created_at DESC, workflow_id
+LIMIT $2
+`
+
+func (q *Queries) ListWorkflowVersions(ctx context.Context, workflowName string, rowLimit int32) ([]RemediationWorkflowCatalog, error) {
+	rows, err := q.db.Query(ctx, listWorkflowVersions, workflowName, rowLimit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RemediationWorkflowCatalog
+	for rows.Next() {
+		var i RemediationWorkflowCatalog
+		if err := rows.Scan(
+			&i.WorkflowID,
+			&i.WorkflowName,
+			&i.Version,
+			&i.Name,
+			&i.Description,
+			&i.Owner,
+			&i.Maintainer,
+			&i.Content,
+			&i.ContentHash,
+			&i.ExecutionEngine,
+			&i.Parameters,
+			&i.ContainerImage,
+			&i.ContainerDigest,
+			&i.Labels,
+			&i.LSignalType,
+			&i.LSeverity,
+			&i.LComponent,
+			&i.LEnvironment,
+			&i.LPriority,
+			&i.CustomLabels,
+			&i.DetectedLabels,
+			&i.Status,
+			&i.IsLatestVersion,
+			&i.DisabledAt,
+			&i.DisabledBy,
+			&i.DisabledReason,
+			&i.PreviousVersion,
+			&i.DeprecationNotice,
+			&i.VersionNotes,
+			&i.ChangeSummary,
+			&i.ApprovedBy,
+			&i.ApprovedAt,
+			&i.ExpectedSuccessRate,
+			&i.ActualSuccessRate,
+			&i.ExpectedDurationSeconds,
+			&i.TotalExecutions,
+			&i.SuccessfulExecutions,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.CreatedBy,
+			&i.UpdatedBy,
+			&i.RowVersion,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listWorkflows = `-- name: ListWorkflows :many
 SELECT workflow_id, workflow_name, version, name, description, owner, maintainer, content, content_hash, execution_engine, parameters, container_image, container_digest, labels, l_signal_type, l_severity, l_component, l_environment, l_priority, custom_labels, detected_labels, status, is_latest_version, disabled_at, disabled_by, disabled_reason, previous_version, deprecation_notice, version_notes, change_summary, approved_by, approved_at, expected_success_rate, actual_success_rate, expected_duration_seconds, total_executions, successful_executions, created_at, updated_at, created_by, updated_by, row_version FROM remediation_workflow_catalog
 WHERE ($1::text IS NULL OR status = $1)
@@ -343,6 +424,60 @@ func (q *Queries) ListWorkflows(ctx context.Context, arg ListWorkflowsParams) ([
 	return items, nil
 }
 
+const lockWorkflow = `-- name: LockWorkflow :one
+SELECT workflow_id, workflow_name, version, name, description, owner, maintainer, content, content_hash, execution_engine, parameters, container_image, container_digest, labels, l_signal_type, l_severity, l_component, l_environment, l_priority, custom_labels, detected_labels, status, is_latest_version, disabled_at, disabled_by, disabled_reason, previous_version, deprecation_notice, version_notes, change_summary, approved_by, approved_at, expected_success_rate, actual_success_rate, expected_duration_seconds, total_executions, successful_executions, created_at, updated_at, created_by, updated_by, row_version FROM remediation_workflow_catalog WHERE workflow_id = $1 FOR UPDATE
+`
+
+func (q *Queries) LockWorkflow(ctx context.Context, workflowID uuid.UUID) (RemediationWorkflowCatalog, error) {
+	row := q.db.QueryRow(ctx, lockWorkflow, workflowID)
+	var i RemediationWorkflowCatalog
+	err := row.Scan(
+		&i.WorkflowID,
+		&i.WorkflowName,
+		&i.Version,
+		&i.Name,
+		&i.Description,
+		&i.Owner,
+		&i.Maintainer,
+		&i.Content,
+		&i.ContentHash,
+		&i.ExecutionEngine,
+		&i.Parameters,
+		&i.ContainerImage,
+		&i.ContainerDigest,
+		&i.Labels,
+		&i.LSignalType,
+		&i.LSeverity,
+		&i.LComponent,
+		&i.LEnvironment,
+		&i.LPriority,
+		&i.CustomLabels,
+		&i.DetectedLabels,
+		&i.Status,
+		&i.IsLatestVersion,
+		&i.DisabledAt,
+		&i.DisabledBy,
+		&i.DisabledReason,
+		&i.PreviousVersion,
+		&i.DeprecationNotice,
+		&i.VersionNotes,
+		&i.ChangeSummary,
+		&i.ApprovedBy,
+		&i.ApprovedAt,
+		&i.ExpectedSuccessRate,
+		&i.ActualSuccessRate,
+		&i.ExpectedDurationSeconds,
+		&i.TotalExecutions,
+		&i.SuccessfulExecutions,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.CreatedBy,
+		&i.UpdatedBy,
+		&i.RowVersion,
+	)
+	return i, err
+}
+
 const lockWorkflowName = `-- name: LockWorkflowName :exec
 SELECT pg_advisory_xact_lock(hashtextextended($1::text, 7))
 `
@@ -428,4 +563,79 @@ func (q *Queries) SearchCandidates(ctx context.Context, arg SearchCandidatesPara
 		return nil, err
 	}
 	return items, nil
+}
+
+const updateWorkflow = `-- name: UpdateWorkflow :one
+UPDATE remediation_workflow_catalog
+SET status = $1, disabled_at = $2, disabled_by = $3,
+    disabled_reason = $4, updated_by = $5,
+    updated_at = clock_timestamp(), row_version = row_version + 1
+WHERE workflow_id = $6
+RETURNING workflow_id, workflow_name, version, name, description, owner, maintainer, content, content_hash, execution_engine, parameters, container_image, container_digest, labels, l_signal_type, l_severity, l_component, l_environment, l_priority, custom_labels, detected_labels, status, is_latest_version, disabled_at, disabled_by, disabled_reason, previous_version, deprecation_notice, version_notes, change_summary, approved_by, approved_at, expected_success_rate, actual_success_rate, expected_duration_seconds, total_executions, successful_executions, created_at, updated_at, created_by, updated_by, row_version
+`
+
+type UpdateWorkflowParams struct {
+	Status         string
+	DisabledAt     *time.Time
+	DisabledBy     *string
+	DisabledReason *string
+	UpdatedBy      *string
+	WorkflowID     uuid.UUID
+}
+
+func (q *Queries) UpdateWorkflow(ctx context.Context, arg UpdateWorkflowParams) (RemediationWorkflowCatalog, error) {
+	row := q.db.QueryRow(ctx, updateWorkflow,
+		arg.Status,
+		arg.DisabledAt,
+		arg.DisabledBy,
+		arg.DisabledReason,
+		arg.UpdatedBy,
+		arg.WorkflowID,
+	)
+	var i RemediationWorkflowCatalog
+	err := row.Scan(
+		&i.WorkflowID,
+		&i.WorkflowName,
+		&i.Version,
+		&i.Name,
+		&i.Description,
+		&i.Owner,
+		&i.Maintainer,
+		&i.Content,
+		&i.ContentHash,
+		&i.ExecutionEngine,
+		&i.Parameters,
+		&i.ContainerImage,
+		&i.ContainerDigest,
+		&i.Labels,
+		&i.LSignalType,
+		&i.LSeverity,
+		&i.LComponent,
+		&i.LEnvironment,
+		&i.LPriority,
+		&i.CustomLabels,
+		&i.DetectedLabels,
+		&i.Status,
+		&i.IsLatestVersion,
+		&i.DisabledAt,
+		&i.DisabledBy,
+		&i.DisabledReason,
+		&i.PreviousVersion,
+		&i.DeprecationNotice,
+		&i.VersionNotes,
+		&i.ChangeSummary,
+		&i.ApprovedBy,
+		&i.ApprovedAt,
+		&i.ExpectedSuccessRate,
+		&i.ActualSuccessRate,
+		&i.ExpectedDurationSeconds,
+		&i.TotalExecutions,
+		&i.SuccessfulExecutions,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.CreatedBy,
+		&i.UpdatedBy,
+		&i.RowVersion,
+	)
+	return i, err
 }

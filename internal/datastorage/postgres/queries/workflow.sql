@@ -61,3 +61,23 @@ WHERE is_latest_version
     AND (l_priority = @priority::text OR l_priority = '*')
 ORDER BY created_at DESC, workflow_id
 LIMIT @row_limit;
+
+-- name: LockWorkflow :one
+SELECT * FROM remediation_workflow_catalog WHERE workflow_id = @workflow_id FOR UPDATE;
+
+-- name: UpdateWorkflow :one
+UPDATE remediation_workflow_catalog
+SET status = @status, disabled_at = sqlc.narg('disabled_at'), disabled_by = sqlc.narg('disabled_by'),
+    disabled_reason = sqlc.narg('disabled_reason'), updated_by = sqlc.narg('updated_by'),
+    updated_at = clock_timestamp(), row_version = row_version + 1
+WHERE workflow_id = @workflow_id
+RETURNING *;
+
+-- name: ListWorkflowVersions :many
+SELECT * FROM remediation_workflow_catalog
+WHERE workflow_name = @workflow_name
+ORDER BY created_at DESC, workflow_id
+LIMIT @row_limit;
+
+-- name: CountWorkflowVersions :one
+SELECT count(*) FROM remediation_workflow_catalog WHERE workflow_name = @workflow_name;
