@@ -7,7 +7,37 @@ package db
 
 import (
 	"context"
+	"time"
 )
+
+const dropPartitionsBefore = `-- name: DropPartitionsBefore :many
+SELECT p.partition_name::text, p.row_count::bigint FROM audit_drop_before($1::date) AS p
+`
+
+type DropPartitionsBeforeRow struct {
+	PPartitionName string
+	PRowCount      int64
+}
+
+func (q *Queries) DropPartitionsBefore(ctx context.Context, month time.Time) ([]DropPartitionsBeforeRow, error) {
+	rows, err := q.db.Query(ctx, dropPartitionsBefore, month)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DropPartitionsBeforeRow
+	for rows.Next() {
+		var i DropPartitionsBeforeRow
+		if err := rows.Scan(&i.PPartitionName, &i.PRowCount); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
 
 const ensureAppRole = `-- name: EnsureAppRole :one
 SELECT datastorage_ensure_app_role($1::text, $2::text)::boolean
@@ -31,6 +61,17 @@ func (q *Queries) EnsurePartitions(ctx context.Context, months int32) (int32, er
 	return column_1, err
 }
 
+const ensurePartitionsAt = `-- name: EnsurePartitionsAt :one
+SELECT audit_ensure_partitions_at($1::date, $2::integer)::integer
+`
+
+func (q *Queries) EnsurePartitionsAt(ctx context.Context, today time.Time, months int32) (int32, error) {
+	row := q.db.QueryRow(ctx, ensurePartitionsAt, today, months)
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const grantApp = `-- name: GrantApp :exec
 SELECT datastorage_grant_app($1::text)
 `
@@ -48,6 +89,91 @@ SELECT pg_advisory_xact_lock(hashtextextended('datastorage_set_up', 0))
 func (q *Queries) LockSetUp(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, lockSetUp)
 	return err
+}
+
+const partitionState = `-- name: PartitionState :one
+SELECT audit_months_ahead()::integer AS months_ahead, audit_default_rows()::bigint AS default_rows
+`
+
+type PartitionStateRow struct {
+	MonthsAhead int32
+	DefaultRows int64
+}
+
+func (q *Queries) PartitionState(ctx context.Context) (PartitionStateRow, error) {
+	row := q.db.QueryRow(ctx, partitionState)
+	var i PartitionStateRow
+	err := row.Scan(&i.MonthsAhead, &i.DefaultRows)
+	return i, err
+}
+
+const partitions = `-- name: Partitions :many
+SELECT p.partition_name::text, p.row_count::bigint FROM audit_partitions() AS p
+`
+
+type PartitionsRow struct {
+	PPartitionName string
+	PRowCount      int64
+}
+
+func (q *Queries) Partitions(ctx context.Context) ([]PartitionsRow, error) {
+	rows, err := q.db.Query(ctx, partitions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PartitionsRow
+	for rows.Next() {
+		var i PartitionsRow
+		if err := rows.Scan(&i.PPartitionName, &i.PRowCount); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const pruneIDs = `-- name: PruneIDs :one
+SELECT audit_prune_ids($1::integer)::bigint
+`
+
+func (q *Queries) PruneIDs(ctx context.Context, days int32) (int64, error) {
+	row := q.db.QueryRow(ctx, pruneIDs, days)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const repairDefaultPartition = `-- name: RepairDefaultPartition :many
+SELECT p.partition_name::text, p.row_count::bigint FROM audit_repair_default() AS p
+`
+
+type RepairDefaultPartitionRow struct {
+	PPartitionName string
+	PRowCount      int64
+}
+
+func (q *Queries) RepairDefaultPartition(ctx context.Context) ([]RepairDefaultPartitionRow, error) {
+	rows, err := q.db.Query(ctx, repairDefaultPartition)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RepairDefaultPartitionRow
+	for rows.Next() {
+		var i RepairDefaultPartitionRow
+		if err := rows.Scan(&i.PPartitionName, &i.PRowCount); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const roleStanding = `-- name: RoleStanding :one

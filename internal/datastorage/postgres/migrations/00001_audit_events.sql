@@ -82,18 +82,17 @@ CREATE TRIGGER audit_events_no_truncate
     BEFORE TRUNCATE ON audit_events_default
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change();
 
--- Makes the partitions of the previous month up to the given number of months ahead and returns how many it made.
--- A month that cannot be attached, because the default partition holds rows of it, is left out with a warning.
+-- Makes the partitions of the month before the given day up to the given number of months after it and returns how many
+-- it made. A month that cannot be attached, because the default partition holds rows of it, is left out with a warning.
 -- The table is filled with constraints first and attached then, so that inserts are not blocked meanwhile.
 -- +goose StatementBegin
-CREATE FUNCTION audit_ensure_partitions(months integer) RETURNS integer
+CREATE FUNCTION audit_ensure_partitions_at(today date, months integer) RETURNS integer
     LANGUAGE plpgsql
-    SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp
     SET lock_timeout = '2s'
 AS $$
 DECLARE
-    this_month date := date_trunc('month', now() AT TIME ZONE 'UTC')::date;
+    this_month date := date_trunc('month', today)::date;
     first_day  date;
     next_first date;
     part       text;
@@ -127,7 +126,125 @@ BEGIN
 END
 $$;
 -- +goose StatementEnd
+REVOKE ALL ON FUNCTION audit_ensure_partitions_at(date, integer) FROM PUBLIC;
+
+-- The same for now, with the rights of the owner.
+-- +goose StatementBegin
+CREATE FUNCTION audit_ensure_partitions(months integer) RETURNS integer
+    LANGUAGE sql
+    SECURITY DEFINER
+    SET search_path = pg_catalog, public, pg_temp
+AS $$ SELECT public.audit_ensure_partitions_at((now() AT TIME ZONE 'UTC')::date, months) $$;
+-- +goose StatementEnd
 REVOKE ALL ON FUNCTION audit_ensure_partitions(integer) FROM PUBLIC;
+
+-- How many months after this one have a partition, without a gap; -1 if this one has none.
+-- +goose StatementBegin
+CREATE FUNCTION audit_months_ahead() RETURNS integer
+    LANGUAGE plpgsql
+    STABLE
+    SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    ahead integer := -1;
+BEGIN
+    WHILE to_regclass('public.audit_events_' || to_char((now() AT TIME ZONE 'UTC')
+        + make_interval(months => ahead + 1), 'YYYY_MM')) IS NOT NULL LOOP
+        ahead := ahead + 1;
+    END LOOP;
+    RETURN ahead;
+END
+$$;
+-- +goose StatementEnd
+REVOKE ALL ON FUNCTION audit_months_ahead() FROM PUBLIC;
+
+-- +goose StatementBegin
+CREATE FUNCTION audit_default_rows() RETURNS bigint
+    LANGUAGE sql
+    STABLE
+    SECURITY DEFINER
+    SET search_path = pg_catalog, public, pg_temp
+AS $$ SELECT count(*) FROM public.audit_events_default $$;
+-- +goose StatementEnd
+REVOKE ALL ON FUNCTION audit_default_rows() FROM PUBLIC;
+
+-- The partitions with the number of their rows, oldest first, the default partition last.
+-- +goose StatementBegin
+CREATE FUNCTION audit_partitions() RETURNS TABLE (partition_name text, row_count bigint)
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    FOR partition_name IN
+        SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'public.audit_events'::regclass ORDER BY c.relname
+    LOOP
+        EXECUTE format('SELECT count(*) FROM public.%I', partition_name) INTO row_count;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+-- +goose StatementEnd
+REVOKE ALL ON FUNCTION audit_partitions() FROM PUBLIC;
+
+-- Drops the partitions of the months before the given one, with all their rows, and returns what they held.
+-- +goose StatementBegin
+CREATE FUNCTION audit_drop_before(month date) RETURNS TABLE (partition_name text, row_count bigint)
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, public, pg_temp
+    SET lock_timeout = '10s'
+AS $$
+BEGIN
+    FOR partition_name, row_count IN
+        SELECT p.partition_name, p.row_count FROM public.audit_partitions() AS p
+        WHERE p.partition_name ~ '^audit_events_[0-9]{4}_[0-9]{2}$'
+            AND to_date(right(p.partition_name, 7), 'YYYY_MM') < month
+    LOOP
+        EXECUTE format('DROP TABLE public.%I', partition_name);
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+-- +goose StatementEnd
+REVOKE ALL ON FUNCTION audit_drop_before(date) FROM PUBLIC;
+
+-- Moves the rows of the default partition into partitions of their months and returns how many rows went where. The one
+-- code that takes rows away: a detached table is no audit table while this transaction lasts.
+-- +goose StatementBegin
+CREATE FUNCTION audit_repair_default() RETURNS TABLE (partition_name text, row_count bigint)
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, public, pg_temp
+    SET lock_timeout = '10s'
+AS $$
+DECLARE
+    months     date[];
+    first_day  date;
+    next_first date;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('audit_ensure_partitions', 0));
+    ALTER TABLE public.audit_events DETACH PARTITION public.audit_events_default;
+    months := ARRAY(SELECT DISTINCT date_trunc('month', event_date)::date FROM public.audit_events_default ORDER BY 1);
+    FOREACH first_day IN ARRAY months LOOP
+        next_first := (first_day + make_interval(months => 1))::date;
+        partition_name := 'audit_events_' || to_char(first_day, 'YYYY_MM');
+        EXECUTE format('CREATE TABLE public.%I (LIKE public.audit_events INCLUDING DEFAULTS INCLUDING CONSTRAINTS,
+            CONSTRAINT %I CHECK (event_date >= %L AND event_date < %L))',
+            partition_name, partition_name || '_month', first_day, next_first);
+        EXECUTE format('INSERT INTO public.%I SELECT * FROM public.audit_events_default
+            WHERE event_date >= %L AND event_date < %L', partition_name, first_day, next_first);
+        GET DIAGNOSTICS row_count = ROW_COUNT;
+        EXECUTE format('DELETE FROM public.audit_events_default WHERE event_date >= %L AND event_date < %L', first_day, next_first);
+        EXECUTE format('ALTER TABLE public.audit_events ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
+            partition_name, first_day, next_first);
+        EXECUTE format('CREATE TRIGGER audit_events_no_truncate BEFORE TRUNCATE ON public.%I
+            FOR EACH STATEMENT EXECUTE FUNCTION public.audit_refuse_change()', partition_name);
+        RETURN NEXT;
+    END LOOP;
+    ALTER TABLE public.audit_events ATTACH PARTITION public.audit_events_default DEFAULT;
+END
+$$;
+-- +goose StatementEnd
+REVOKE ALL ON FUNCTION audit_repair_default() FROM PUBLIC;
 
 -- Forgets ids older than the given days; from then on only the primary key stops a repeat, within its day.
 -- +goose StatementBegin

@@ -29,3 +29,21 @@ SELECT pg_try_advisory_lock(@number::bigint);
 
 -- name: Unlock :exec
 SELECT pg_advisory_unlock(@number::bigint);
+
+-- name: EnsurePartitionsAt :one
+SELECT audit_ensure_partitions_at(@today::date, @months::integer)::integer;
+
+-- name: PruneIDs :one
+SELECT audit_prune_ids(@days::integer)::bigint;
+
+-- name: PartitionState :one
+SELECT audit_months_ahead()::integer AS months_ahead, audit_default_rows()::bigint AS default_rows;
+
+-- name: Partitions :many
+SELECT p.partition_name::text, p.row_count::bigint FROM audit_partitions() AS p;
+
+-- name: DropPartitionsBefore :many
+SELECT p.partition_name::text, p.row_count::bigint FROM audit_drop_before(@month::date) AS p;
+
+-- name: RepairDefaultPartition :many
+SELECT p.partition_name::text, p.row_count::bigint FROM audit_repair_default() AS p;
