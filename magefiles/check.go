@@ -12,35 +12,35 @@ import (
 type Test mg.Namespace
 
 // Unit runs every Go test that needs nothing else, with the race detector.
-func (Test) Unit() error { return reach("test:unit", options{}, at("test:unit")) }
+func (Test) Unit() error { return reach("test:unit", options{}, "test:unit") }
 
 // Python runs the tests of HolmesGPT-API.
-func (Test) Python() error { return reach("test:python", options{}, at("test:python")) }
+func (Test) Python() error { return reach("test:python", options{}, "test:python") }
 
 // Integration runs Go tests against real PostgreSQL, Redis and API server.
-func (Test) Integration() error { return reach("test:integration", options{}, at("test:integration")) }
+func (Test) Integration() error { return reach("test:integration", options{}, "test:integration") }
 
-// All runs every test: unit, Python and lint beside the image builds, then integration, then the E2E suite.
+// All runs every test: unit, Python, lint and verify beside the base and node images, then integration, then the E2E suite.
 func (Test) All() error {
 	return enter("test:all", options{teardown: true}, func(ctx context.Context) {
 		current.choose(nil, nil, nil, nil)
-		mg.CtxDeps(ctx, at("build:nodeimage"), at("test:unit"), at("test:python"), at("lint"))
+		mg.CtxDeps(ctx, at("build:nodeimage"), at("test:unit"), at("test:python"), at("lint"), at("verify"))
 		mg.CtxDeps(ctx, at("test:integration"))
 		mg.CtxDeps(ctx, at("suite:run"))
 	})
 }
 
 // Lint runs go vet, golangci-lint, ruff and mypy.
-func Lint() error { return reach("lint", options{}, at("lint")) }
+func Lint() error { return reach("lint", options{}, "lint") }
 
 // Generate makes every generated file again.
-func Generate() error { return reach("generate", options{}, at("generate")) }
+func Generate() error { return reach("generate", options{}, "generate") }
 
-// Verify generates, tidies and formats, and fails when that changes a file.
-func Verify() error { return reach("verify", options{}, at("verify")) }
+// Verify generates, tidies and formats a copy of the tree, and fails when that changes a file.
+func Verify() error { return reach("verify", options{}, "verify") }
 
 // Setup installs what is missing on this host, and nothing else.
-func Setup() error { return reach("setup", options{}, at("setup")) }
+func Setup() error { return reach("setup", options{}, "setup") }
 
 // Doctor checks whether this host can run everything, and says how to mend what cannot.
-func Doctor() error { return reach("doctor", options{}, at("doctor")) }
+func Doctor() error { return reach("doctor", options{}, "doctor") }

@@ -68,7 +68,7 @@ func (s *session) collect() {
 	if standing, _ := s.platform.Standing(); standing == nil {
 		return
 	}
-	_ = s.run.Cleanup(stage.Stage{Name: "collect", Group: "collect", Deadline: time.Minute}, func(ctx context.Context, h *stage.Handle) error { // a failure stands in the run
+	_ = s.run.Cleanup(stage.Stage{Name: "collect", Group: "collect", Deadline: 30 * time.Second}, func(ctx context.Context, h *stage.Handle) error { // a failure stands in the run
 		return s.platform.Collect(ctx, h, filepath.Join(s.dir, "bundle"))
 	})
 }
@@ -155,10 +155,20 @@ func (s *session) last(r *report.Run, failed error, kept string) {
 	}
 	s.print.say("%s, exit %d", r.Result, r.ExitCode)
 	if s.JobSummary != "" {
-		if err := os.WriteFile(s.JobSummary, []byte(r.Summary()), 0o644); err != nil {
+		if err := appendTo(s.JobSummary, r.Summary()); err != nil {
 			s.print.say("note   the job summary could not be written: %v", err)
 		}
 	}
+}
+
+// appendTo leaves what earlier steps of the job wrote.
+func appendTo(file, text string) error {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }
 
 func wall(r *report.Run, group string) string {

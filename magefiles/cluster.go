@@ -19,11 +19,11 @@ import (
 type Cluster mg.Namespace
 
 // Up creates our cluster, or adopts it when it is equal.
-func (Cluster) Up() error { return reach("cluster:up", options{adopt: true}, at("cluster:up")) }
+func (Cluster) Up() error { return reach("cluster:up", options{adopt: true}, "cluster:up") }
 
 // Down deletes our cluster; one of somebody else is left alone.
 func (Cluster) Down() error {
-	return enter("cluster:down", options{}, func(ctx context.Context) {
+	return enter("cluster:down", options{frugal: true}, func(ctx context.Context) {
 		mg.CtxDeps(ctx, at("doctor"))
 		if err := current.run.Do(stage.Stage{Name: "cluster:down", Group: "teardown", Deadline: 3 * time.Minute}, current.platform.Down); err != nil {
 			panic(err)
@@ -33,7 +33,7 @@ func (Cluster) Down() error {
 
 // Kubeconfig prints the path of our cluster's kubeconfig.
 func (Cluster) Kubeconfig() error {
-	return enter("cluster:kubeconfig", options{}, func(ctx context.Context) {
+	return enter("cluster:kubeconfig", options{frugal: true}, func(ctx context.Context) {
 		mg.CtxDeps(ctx, at("doctor"))
 		current.print.say("%s", current.platform.Cluster.Kubeconfig)
 	})
@@ -41,7 +41,7 @@ func (Cluster) Kubeconfig() error {
 
 // Status shows our cluster: owner, age, ports, nodes.
 func (Cluster) Status() error {
-	return enter("cluster:status", options{}, func(ctx context.Context) {
+	return enter("cluster:status", options{frugal: true}, func(ctx context.Context) {
 		mg.CtxDeps(ctx, at("doctor"))
 		c := current.platform.Cluster
 		info, found, err := current.platform.Clusters.Status(ctx, c.Name)

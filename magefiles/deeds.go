@@ -16,12 +16,27 @@ import (
 
 type deed = func(ctx context.Context, h *stage.Handle) error
 
-func base(ctx context.Context, h *stage.Handle) error { return current.platform.Base(ctx, h) }
-func thirdParty(ctx context.Context, h *stage.Handle) error {
-	return current.platform.ThirdParty(ctx, h)
+func base(ctx context.Context, h *stage.Handle) error {
+	return cleared(ctx, h, current.platform.Base(ctx, h))
 }
-func nodeImage(ctx context.Context, h *stage.Handle) error { return current.platform.Node(ctx, h) }
-func up(ctx context.Context, h *stage.Handle) error        { return current.platform.Up(ctx, h) }
+
+func thirdParty(ctx context.Context, h *stage.Handle) error {
+	return cleared(ctx, h, current.platform.ThirdParty(ctx, h))
+}
+
+func nodeImage(ctx context.Context, h *stage.Handle) error {
+	return cleared(ctx, h, current.platform.Node(ctx, h))
+}
+
+func up(ctx context.Context, h *stage.Handle) error { return current.platform.Up(ctx, h) }
+
+// cleared takes away what a cancelled build left in the engine.
+func cleared(ctx context.Context, h *stage.Handle, err error) error {
+	if ctx.Err() != nil {
+		current.removeBuildContainers(h)
+	}
+	return err
+}
 
 // plan reads all inputs and leaves their digests as plan.json.
 func plan(ctx context.Context, h *stage.Handle) error {
@@ -48,11 +63,7 @@ func loadThirdParty(ctx context.Context, h *stage.Handle) error {
 
 func build(image string) deed {
 	return func(ctx context.Context, h *stage.Handle) error {
-		err := current.platform.Build(ctx, h, image)
-		if ctx.Err() != nil {
-			current.removeBuildContainers(h)
-		}
-		return err
+		return cleared(ctx, h, current.platform.Build(ctx, h, image))
 	}
 }
 
@@ -90,11 +101,6 @@ func (s *session) writeEnv() error {
 
 // sources fits internal/packages to what a platform asks for.
 type sources struct{ *packages.Source }
-
-func (s sources) Base(ctx context.Context, log io.Writer) (map[string]string, error) {
-	bases, err := s.Source.Base(ctx, log)
-	return bases.Args, err
-}
 
 func (s sources) ThirdParty(ctx context.Context, log io.Writer) (map[string]string, error) {
 	refs, err := s.Source.ThirdParty(ctx, log)

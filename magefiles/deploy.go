@@ -10,25 +10,25 @@ type Deploy mg.Namespace
 var deployOnly = options{noBuild: true, adopt: true}
 
 // deployed are the stages after which the suite could run.
-func deployed() []any {
-	return []any{at("seed"), at("deploy:datastorage"), at("deploy:mockllm"), at("deploy:holmesgpt"), at("deploy:aianalysis")}
+func deployed() []string {
+	return []string{"seed", "deploy:datastorage", "deploy:mockllm", "deploy:holmesgpt", "deploy:aianalysis"}
 }
 
 // Foundation applies the namespace, CRD, roles, Secrets, PostgreSQL and Redis.
-func (Deploy) Foundation() error { return reach("deploy:foundation", deployOnly, at("foundation")) }
+func (Deploy) Foundation() error { return reach("deploy:foundation", deployOnly, "foundation") }
 
 // DataStorage deploys Data Storage and seeds the workflow catalog.
-func (Deploy) DataStorage() error { return reach("deploy:dataStorage", deployOnly, at("seed")) }
+func (Deploy) DataStorage() error { return reach("deploy:dataStorage", deployOnly, "seed") }
 
 // MockLLM deploys the deterministic language model.
-func (Deploy) MockLLM() error { return reach("deploy:mockLLM", deployOnly, at("deploy:mockllm")) }
+func (Deploy) MockLLM() error { return reach("deploy:mockLLM", deployOnly, "deploy:mockllm") }
 
 // HolmesGPT deploys HolmesGPT-API.
-func (Deploy) HolmesGPT() error { return reach("deploy:holmesGPT", deployOnly, at("deploy:holmesgpt")) }
+func (Deploy) HolmesGPT() error { return reach("deploy:holmesGPT", deployOnly, "deploy:holmesgpt") }
 
 // AIAnalysis deploys the AIAnalysis controller.
 func (Deploy) AIAnalysis() error {
-	return reach("deploy:aiAnalysis", deployOnly, at("deploy:aianalysis"))
+	return reach("deploy:aiAnalysis", deployOnly, "deploy:aianalysis")
 }
 
 // All deploys every component.
@@ -39,15 +39,15 @@ type Service mg.Namespace
 
 // DataStorage builds, loads and deploys Data Storage.
 func (Service) DataStorage() error {
-	return reach("service:dataStorage", options{adopt: true}, at("seed"))
+	return reach("service:dataStorage", options{adopt: true}, "seed")
 }
 
 // HolmesGPT builds, loads and deploys HolmesGPT-API.
 func (Service) HolmesGPT() error {
-	return reach("service:holmesGPT", options{adopt: true}, at("deploy:holmesgpt"))
+	return reach("service:holmesGPT", options{adopt: true}, "deploy:holmesgpt")
 }
 
 // AIAnalysis builds, loads and deploys the AIAnalysis controller.
 func (Service) AIAnalysis() error {
-	return reach("service:aiAnalysis", options{adopt: true}, at("deploy:aianalysis"))
+	return reach("service:aiAnalysis", options{adopt: true}, "deploy:aianalysis")
 }

@@ -76,6 +76,9 @@ func (s *session) judge(h *stage.Handle, found []engine.Finding) error {
 	var stops []error
 	for _, f := range found {
 		fmt.Fprintf(h.Log(), "%-4s %s: %s %s\n", f.Level, f.Check, f.Measured, f.Need)
+		if s.options.frugal && (f.Check == "memory" || f.Check == "disk") {
+			continue
+		}
 		switch f.Level {
 		case engine.Warn:
 			s.print.say("warn   %s: %s; needed: %s; mend: %s", f.Check, f.Measured, f.Need, f.Mend)
@@ -108,7 +111,7 @@ func (s *session) assemble(e *engine.Engine, mode packages.Mode) (*e2e.Platform,
 	}
 	return &e2e.Platform{
 		Root: s.root, Runner: s.runner, Engine: e, Catalog: images.Catalog, NoBuild: s.options.noBuild,
-		Sources: sources{&packages.Source{Engine: e, Runner: s.runner, Mode: mode, Cache: s.Cache, Host: s.host, Progress: func(line string) { s.print.say("       %s", line) }}},
+		Sources: sources{&packages.Source{Engine: e, Runner: s.runner, Mode: mode, Cache: s.Cache, Host: s.host, Run: s.id, LookOnly: s.options.noBuild, Progress: func(line string) { s.print.say("       %s", line) }}},
 		Source:  image.Source{Root: s.root, Runner: s.runner, Platform: "linux/" + runtime.GOARCH, Toolchain: runtime.Version()},
 		Planner: planner, Builder: s.builder(e, planner), Clusters: cluster.New(s.clusters(e)),
 		Cluster: cluster.Config{

@@ -31,7 +31,7 @@ func (E2E) Up() error { return reach("e2e:up", options{}, deployed()...) }
 
 // Test runs the suite against what stands, bringing up what is missing but building nothing.
 func (E2E) Test(focus, label *string, procs *int) error {
-	return enter("e2e:test", options{noBuild: true, adopt: true}, func(ctx context.Context) {
+	return enter("e2e:test", options{noBuild: true, adopt: true, frugal: true}, func(ctx context.Context) {
 		current.choose(focus, label, procs, nil)
 		mg.CtxDeps(ctx, at("suite:run"))
 	})

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/kubernaut-ai/kubernaut/internal/packages"
 	"github.com/kubernaut-ai/kubernaut/pkg/cluster"
 	"github.com/kubernaut-ai/kubernaut/pkg/e2e"
 	"github.com/kubernaut-ai/kubernaut/pkg/image"
@@ -38,6 +39,7 @@ var (
 func codeOf(err error) int {
 	var failure *stage.Failure
 	var missing *e2e.MissingImageError
+	var unmade *packages.MissingError
 	var usage usageError
 	switch {
 	case err == nil:
@@ -56,7 +58,7 @@ func codeOf(err error) int {
 		return exitNotOurs
 	case errors.Is(err, cluster.ErrPort):
 		return exitDoctor
-	case errors.As(err, &missing):
+	case errors.As(err, &missing), errors.As(err, &unmade):
 		return exitDeploy
 	case errors.As(err, &failure):
 		return groupCode[failure.Group]

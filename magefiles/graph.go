@@ -49,7 +49,7 @@ func graph() []node {
 		{name: "seed", group: "deploy", needs: "deploy:datastorage", deadline: 2 * time.Minute, deed: component("catalog")},
 		{name: "deploy:holmesgpt", group: "deploy", needs: "load:holmesgpt foundation", deadline: 2 * time.Minute, deed: component("holmesgpt")},
 		{name: "deploy:aianalysis", group: "deploy", needs: "load:aianalysis foundation", deadline: 5 * time.Minute, deed: component("aianalysis")},
-		{name: "suite:compile", group: "suite", needs: "plan", deadline: 10 * time.Minute, deed: compileSuite},
+		{name: "suite:compile", group: "build", needs: "plan", deadline: 10 * time.Minute, deed: compileSuite},
 		{name: "suite:run", group: "suite", needs: "suite:compile seed deploy:datastorage deploy:mockllm deploy:holmesgpt deploy:aianalysis", deadline: 30 * time.Minute, deed: runSuite},
 		{name: "test:unit", group: "check", deadline: 30 * time.Minute, deed: unitTests},
 		{name: "test:python", group: "check", deadline: 10 * time.Minute, deed: pythonTests},
@@ -61,8 +61,8 @@ func graph() []node {
 	}
 }
 
-// do is the one node function: mage keeps each name once, whoever asks.
-func do(ctx context.Context, name string) error {
+// do is the one node function: mage keeps each name of a run once, whoever asks.
+func do(ctx context.Context, _, name string) error {
 	all := graph()
 	i := slices.IndexFunc(all, func(n node) bool { return n.name == name })
 	if i < 0 {
@@ -78,8 +78,8 @@ func do(ctx context.Context, name string) error {
 	return current.run.Do(stage.Stage{Name: n.name, Group: n.group, Needs: needs, Tokens: n.tokens, Deadline: n.deadline}, n.deed)
 }
 
-// at is the stage as a dependency.
-func at(name string) mg.Fn { return mg.F(do, name) }
+// at is the stage as a dependency within the open run: the next target of the same call of mage has a run of its own.
+func at(name string) mg.Fn { return mg.F(do, current.id, name) }
 
 // printPlan prints what a stage needs, in an order in which it could run.
 func printPlan(s *session, name string, depth int, seen map[string]bool) {

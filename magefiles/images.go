@@ -15,28 +15,30 @@ type Images mg.Namespace
 
 // DataStorage builds the Data Storage image, or says why it need not.
 func (Images) DataStorage() error {
-	return reach("images:dataStorage", options{}, at("build:datastorage"))
+	return reach("images:dataStorage", options{}, "build:datastorage")
 }
 
 // HolmesGPT builds the HolmesGPT-API image, or says why it need not.
-func (Images) HolmesGPT() error { return reach("images:holmesGPT", options{}, at("build:holmesgpt")) }
+func (Images) HolmesGPT() error { return reach("images:holmesGPT", options{}, "build:holmesgpt") }
 
 // AIAnalysis builds the AIAnalysis controller image, or says why it need not.
 func (Images) AIAnalysis() error {
-	return reach("images:aiAnalysis", options{}, at("build:aianalysis"))
+	return reach("images:aiAnalysis", options{}, "build:aianalysis")
 }
 
 // MockLLM builds the suite's deterministic language model.
-func (Images) MockLLM() error { return reach("images:mockLLM", options{}, at("build:mockllm")) }
+func (Images) MockLLM() error { return reach("images:mockLLM", options{}, "build:mockllm") }
 
 // All builds the three product images in parallel.
 func (Images) All() error {
-	return reach("images:all", options{}, Images.DataStorage, Images.HolmesGPT, Images.AIAnalysis)
+	return enter("images:all", options{}, func(ctx context.Context) {
+		mg.CtxDeps(ctx, Images.DataStorage, Images.HolmesGPT, Images.AIAnalysis)
+	})
 }
 
 // Base makes all base images; without a registry also PostgreSQL, Redis and the Kind node image.
 func (Images) Base() error {
-	return reach("images:base", options{}, at("build:base"), at("build:thirdparty"), at("build:nodeimage"))
+	return reach("images:base", options{}, "build:base", "build:thirdparty", "build:nodeimage")
 }
 
 // Explain says what decides an image's name, and what would be done now.

@@ -32,11 +32,12 @@ func integrationTests(ctx context.Context, h *stage.Handle) (err error) {
 		return fmt.Errorf("writing the test database's environment: %w", err)
 	}
 	defer os.Remove(secret)
-	postgres, err := s.container(ctx, label, "5432", s.platform.Reference("localhost/kubernaut-postgres"), []string{"--env-file=" + secret})
+	postgres, err := s.start(ctx, label, server{image: "localhost/kubernaut-postgres", port: "5432", options: []string{"--env-file=" + secret},
+		ready: []string{"pg_isready", "--host=127.0.0.1", "--username=kubernaut"}})
 	if err != nil {
 		return err
 	}
-	redis, err := s.container(ctx, label, "6379", s.platform.Reference("localhost/kubernaut-redis"), nil)
+	redis, err := s.start(ctx, label, server{image: "localhost/kubernaut-redis", port: "6379", ready: []string{"redis-cli", "ping"}})
 	if err != nil {
 		return err
 	}
@@ -49,21 +50,41 @@ func integrationTests(ctx context.Context, h *stage.Handle) (err error) {
 		"KUBERNAUT_TEST_POSTGRES=postgres://kubernaut:" + password + "@" + postgres + "/kubernaut?sslmode=disable",
 		"KUBERNAUT_TEST_REDIS=" + redis,
 		"KUBERNAUT_TEST_KUBECONFIG=" + kubeconfig,
-	}, "-race", "-tags=integration", "./internal/...")
+	}, "-race", "-tags=integration", "./cmd/...", "./internal/...", "./pkg/deploy")
 }
 
-// container starts an image in the background and gives the host's address of its port.
-func (s *session) container(ctx context.Context, label, port, image string, options []string) (string, error) {
-	args := append([]string{"run", "--detach", "--rm", "--label=" + label, "--publish=127.0.0.1::" + port}, options...)
-	id, err := s.engine.Do(ctx, append(args, image)...)
+// server is a container for tests.
+type server struct {
+	image, port string
+	options     []string
+	ready       []string // a command in the container that succeeds once it serves
+}
+
+// start runs a server in the background and gives the host's address of its port once it serves.
+func (s *session) start(ctx context.Context, label string, c server) (string, error) {
+	args := append([]string{"run", "--detach", "--rm", "--label=" + label, "--publish=127.0.0.1::" + c.port}, c.options...)
+	out, err := s.engine.Do(ctx, append(args, s.platform.Reference(c.image))...)
 	if err != nil {
-		return "", fmt.Errorf("starting %s: %w", image, err)
+		return "", fmt.Errorf("starting %s: %w", c.image, err)
 	}
-	out, err := s.engine.Do(ctx, "port", strings.TrimSpace(string(id)), port)
-	if err != nil {
-		return "", fmt.Errorf("asking for the port of %s: %w", image, err)
+	id := strings.TrimSpace(string(out))
+	if out, err = s.engine.Do(ctx, "port", id, c.port); err != nil {
+		return "", fmt.Errorf("asking for the port of %s: %w", c.image, err)
 	}
-	return firstLine(strings.TrimSpace(string(out))), nil
+	wait, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err = s.engine.Do(wait, append([]string{"exec", id}, c.ready...)...); err == nil {
+			return firstLine(strings.TrimSpace(string(out))), nil
+		}
+		select {
+		case <-wait.Done():
+			return "", fmt.Errorf("%s does not serve after a minute: %w", c.image, err)
+		case <-tick.C:
+		}
+	}
 }
 
 // apiServer is a Kind cluster of its own: a real API server in both image sources.

@@ -43,6 +43,7 @@ type options struct {
 	teardown bool // the run decides at its end about the cluster
 	noBuild  bool // a missing image is an error
 	adopt    bool // a cluster of ours is taken as it is, also in ci mode
+	frugal   bool // nothing is built: memory and disk are not asked for
 }
 
 // current is the open session: targets reached by another target join it.
@@ -76,9 +77,15 @@ func enter(name string, o options, body func(ctx context.Context)) (err error) {
 	return nil
 }
 
-// reach is the whole body of most targets: these nodes, in parallel.
-func reach(name string, o options, nodes ...any) error {
-	return enter(name, o, func(ctx context.Context) { mg.CtxDeps(ctx, nodes...) })
+// reach is the whole body of most targets: these stages, in parallel.
+func reach(name string, o options, stages ...string) error {
+	return enter(name, o, func(ctx context.Context) {
+		nodes := make([]any, len(stages))
+		for i, stage := range stages {
+			nodes[i] = at(stage)
+		}
+		mg.CtxDeps(ctx, nodes...)
+	})
 }
 
 func open(name string, o options) (*session, error) {

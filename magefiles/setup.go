@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -22,7 +23,7 @@ import (
 var (
 	always    = []string{"ca-certificates", "gcc", "git", "libc6-dev", "python3-venv"}
 	forPodman = []string{"podman", "buildah", "runc", "netavark", "aardvark-dns", "containernetworking-plugins", "iptables", "nftables", "conntrack"}
-	forDebian = []string{"mmdebstrap", "debian-archive-keyring", "skopeo"}
+	forDebian = []string{"mmdebstrap", "debian-archive-keyring"}
 )
 
 // setup installs what is missing and nothing else; it is the only stage that installs.
@@ -71,7 +72,10 @@ func (s *session) packages(ctx context.Context) ([]string, error) {
 	}
 	e, _, err := engine.Detect(ctx, s.runner, s.Engine)
 	usable := err == nil && (e.Name == engine.Podman || s.host.CapSysResource)
-	if !usable && s.Engine != string(engine.Docker) {
+	if !usable && s.Engine == string(engine.Docker) {
+		return nil, fmt.Errorf("docker cannot be used (%w): install docker and start its service, or leave KUBERNAUT_ENGINE at auto", cmp.Or(err, errors.New("no CAP_SYS_RESOURCE on this host")))
+	}
+	if !usable {
 		wanted = append(wanted, forPodman...)
 	}
 	if mode, _, err := packages.Choose(ctx, s.Source, packages.Probe); err != nil {
@@ -154,13 +158,17 @@ func (s *session) makePython(ctx context.Context, h *stage.Handle) (bool, error)
 	if uv == nil {
 		return false, errors.New(`holmesgpt-api/pyproject.toml has no line required-version = "==X.Y.Z" that pins uv`)
 	}
+	environment := []string{"UV_PROJECT_ENVIRONMENT=" + env, "UV_NO_PROGRESS=1", "UV_PYTHON_DOWNLOADS=never"}
+	if s.CA != "" { // of an inspecting proxy: pip and uv bring certificates of their own
+		environment = append(environment, "PIP_CERT="+s.CA, "SSL_CERT_FILE="+s.CA)
+	}
 	steps := [][]string{
 		{"python3", "-m", "venv", "--clear", env},
 		{filepath.Join(env, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "uv==" + string(uv[1])},
 		{filepath.Join(env, "bin", "uv"), "sync", "--frozen", "--all-groups", "--inexact", "--project=holmesgpt-api"},
 	}
 	for _, args := range steps {
-		if _, err := program(ctx, h, []string{"UV_PROJECT_ENVIRONMENT=" + env, "UV_NO_PROGRESS=1", "UV_PYTHON_DOWNLOADS=never"}, args...); err != nil {
+		if _, err := program(ctx, h, environment, args...); err != nil {
 			return false, fmt.Errorf("making the Python environment: %w", err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kubernaut-ai/kubernaut/pkg/command"
 	"github.com/kubernaut-ai/kubernaut/pkg/stage"
 )
 
@@ -27,19 +28,20 @@ func watchSignals(run *stage.Run, done <-chan struct{}) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	defer signal.Stop(signals)
-	for ticks := 0; ; {
+	for ticks, asked := 0, 0; ; {
 		select {
 		case <-done:
 			return
 		case s := <-signals:
-			if run.Context().Err() != nil {
-				os.Exit(exitTerminated) // a second signal: nothing is collected or removed any more
-			}
-			cause := errTerminated
+			cause, code := errTerminated, exitTerminated
 			if s == syscall.SIGINT {
-				cause = errInterrupted
+				cause, code = errInterrupted, exitInterrupt
 			}
-			run.Cancel(fmt.Errorf("%w by %s", cause, s))
+			if asked++; asked > 1 { // nothing is collected or removed any more
+				command.KillDescendants()
+				os.Exit(code)
+			}
+			run.Cancel(fmt.Errorf("%w by %s", cause, s)) // a run that has failed already is cleaned up all the same
 		case <-tick.C:
 			if ticks++; ticks <= 4 {
 				signal.Reset(syscall.SIGINT)

@@ -4,11 +4,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -93,22 +98,6 @@ func installCRD(t *testing.T, c client.WithWatch) {
 	until(t, "the API serves aianalyses", func(ctx context.Context) bool {
 		return c.List(ctx, &v1alpha1.AIAnalysisList{}, client.Limit(1)) == nil
 	})
-}
-
-// until asks again and again: there is no watch for what it waits for.
-func until(t *testing.T, what string, there func(context.Context) bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	defer cancel()
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
-	for !there(ctx) {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("not in time: %s", what)
-		case <-ticker.C:
-		}
-	}
 }
 
 // manifest reads an example as a tree, into a namespace and under a name.
@@ -229,35 +218,77 @@ func fullLabels(name string, value any) map[string]any {
 	return labels
 }
 
+// constants are those of api/v1alpha1/enums.go, by the beginning of their names: what the controller can write into a status.
+func constants(t *testing.T, kinds ...string) map[string][]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "../../api/v1alpha1/enums.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string][]string{}
+	for node := range ast.Preorder(file) {
+		spec, ok := node.(*ast.ValueSpec)
+		if !ok {
+			continue
+		}
+		name := spec.Names[0].Name
+		kind := slices.IndexFunc(kinds, func(kind string) bool { return strings.HasPrefix(name, kind) })
+		if kind < 0 {
+			t.Fatalf("constant %s: none of %v", name, kinds)
+		}
+		value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatalf("constant %s: %v", name, err)
+		}
+		found[kinds[kind]] = append(found[kinds[kind]], value)
+	}
+	return found
+}
+
 // Every value that the controller can write is one that the API server takes.
-func TestSchemaTakesEveryEnumValue(t *testing.T) {
+func TestSchemaTakesEveryValue(t *testing.T) {
 	c, namespace := cluster(t)
 	object := manifest(t, "incident.yaml", namespace, "enums")
 	if err := c.Create(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
-	patch := func(status string) error {
-		return c.Status().Patch(t.Context(), object, client.RawPatch(types.MergePatchType, []byte(`{"status":{"phase":"Pending","approvalRequired":false,`+status+`}}`)))
+	patch := func(status map[string]any) error {
+		for key, value := range map[string]any{"phase": v1alpha1.PhasePending, "approvalRequired": false} {
+			if _, set := status[key]; !set {
+				status[key] = value
+			}
+		}
+		content, err := json.Marshal(map[string]any{"status": status})
+		if err != nil {
+			return err
+		}
+		return c.Status().Patch(t.Context(), object, client.RawPatch(types.MergePatchType, content))
 	}
-	for _, sub := range []v1alpha1.SubReason{
-		v1alpha1.SubReasonWorkflowNotFound, v1alpha1.SubReasonImageMismatch, v1alpha1.SubReasonParameterValidationFailed, v1alpha1.SubReasonNoMatchingWorkflows,
-		v1alpha1.SubReasonLowConfidence, v1alpha1.SubReasonLLMParsingError, v1alpha1.SubReasonTransientError, v1alpha1.SubReasonPermanentError,
-		v1alpha1.SubReasonInvestigationInconclusive, v1alpha1.SubReasonProblemResolved, v1alpha1.SubReasonMaxRetriesExceeded, v1alpha1.SubReasonNoRecoveryStrategy,
-		v1alpha1.SubReasonInvestigationFailed, v1alpha1.SubReasonPolicyEvaluationFailed, v1alpha1.SubReasonResourceDeleted,
+	condition := func(kind, reason string) map[string]any {
+		return map[string]any{"conditions": []metav1.Condition{{Type: kind, Status: metav1.ConditionTrue, Reason: reason, LastTransitionTime: metav1.Now()}}}
+	}
+	values := constants(t, "Phase", "Reason", "SubReason", "Condition", "Cond") // Condition before Cond
+	for kind, status := range map[string]func(string) map[string]any{
+		"Phase":     func(value string) map[string]any { return map[string]any{"phase": value} },
+		"Reason":    func(value string) map[string]any { return map[string]any{"reason": value} },
+		"SubReason": func(value string) map[string]any { return map[string]any{"subReason": value} },
+		"Condition": func(value string) map[string]any { return condition(value, v1alpha1.CondPending) },
+		"Cond":      func(value string) map[string]any { return condition(v1alpha1.ConditionReady, value) },
 	} {
-		if err := patch(fmt.Sprintf(`"subReason":%q`, sub)); err != nil {
-			t.Errorf("%s: %v", sub, err)
+		if len(values[kind]) < 5 {
+			t.Errorf("%s: only %v", kind, values[kind])
+		}
+		for _, value := range values[kind] {
+			if err := patch(status(value)); err != nil {
+				t.Errorf("%s %s: %v", kind, value, err)
+			}
 		}
 	}
-	for _, phase := range []v1alpha1.Phase{v1alpha1.PhasePending, v1alpha1.PhaseInvestigating, v1alpha1.PhaseAnalyzing, v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed} {
-		if err := patch(fmt.Sprintf(`"phase":%q`, phase)); err != nil {
-			t.Errorf("%s: %v", phase, err)
-		}
-	}
-	if err := patch(`"subReason":"Nonsense"`); !apierrors.IsInvalid(err) {
+	if err := patch(map[string]any{"subReason": "Nonsense"}); !apierrors.IsInvalid(err) {
 		t.Errorf("nonsense: %v", err)
 	}
-	if err := patch(`"auditTrail":[{"type":"t","ordinal":1,"at":"` + metav1.NowMicro().UTC().Format(metav1.RFC3339Micro) + `","data":{"free":[1,{"x":"y"}]}}]`); err != nil {
+	entry := map[string]any{"type": "t", "ordinal": 1, "at": metav1.NowMicro(), "data": map[string]any{"free": []any{1, map[string]any{"x": "y"}}}}
+	if err := patch(map[string]any{"auditTrail": []any{entry}}); err != nil {
 		t.Errorf("audit trail: %v", err)
 	}
 }

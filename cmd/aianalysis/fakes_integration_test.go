@@ -9,13 +9,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 )
 
-// fakeHolmes answers well, or holds calls while hold is set.
+// fakeHolmes answers well, at once or when it may.
 type fakeHolmes struct {
 	mu    sync.Mutex
 	calls map[string]int // incident id: calls begun
-	hold  chan struct{}
+	hold  chan struct{}  // calls wait for its end; see holdCalls
 }
 
 func (h *fakeHolmes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -42,6 +43,22 @@ func (h *fakeHolmes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, `{"incident_id":%q,"analysis":"a","confidence":0.9,"analysis_confidence":0.9,"can_recover":true,"timestamp":"2026-03-02T08:00:00Z",
 		"root_cause_analysis":{"summary":"limit too low","severity":"unknown","contributing_factors":["peak"]},"target_in_owner_chain":true,
 		"selected_workflow":{"workflow_id":"w","version":"1.0.0","container_image":"i","confidence":0.9,"rationale":"r","parameters":{"A":"b"}}}`, body.ID)
+}
+
+// holdCalls lets calls wait for release, or for the end of the story.
+func (h *fakeHolmes) holdCalls(t *testing.T) (release func()) {
+	hold := make(chan struct{})
+	release = sync.OnceFunc(func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.hold = nil
+		close(hold)
+	})
+	t.Cleanup(release)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.hold = hold
+	return release
 }
 
 func (h *fakeHolmes) count(id string) int {

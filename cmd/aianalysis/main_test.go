@@ -57,11 +57,16 @@ func TestDependency(t *testing.T) {
 	if _, err := d.ask(); err == nil {
 		t.Error("nobody has asked yet")
 	}
-	d.refresh(t.Context())
-	answer = errors.New("down")
-	d.refresh(t.Context())
-	if _, err := d.ask(); err == nil || ups != 1 {
-		t.Errorf("%v, %d", err, ups)
+	down := errors.New("down")
+	for i, row := range []struct {
+		answer error
+		ups    int
+	}{{nil, 1}, {nil, 1}, {down, 1}, {down, 1}, {nil, 2}, {nil, 2}} {
+		answer = row.answer
+		d.refresh(t.Context())
+		if _, err := d.ask(); !errors.Is(err, row.answer) || ups != row.ups {
+			t.Errorf("answer %d: %v, %d times up", i, err, ups)
+		}
 	}
 }
 

@@ -82,7 +82,8 @@ func answer(w http.ResponseWriter, status int, body string) {
 	_, _ = w.Write([]byte(body)) // the client has gone; there is nobody to tell
 }
 
-// dependency asks a service again and again and remembers the last answer. up, if set, is called when the service is there again.
+// dependency asks a service again and again and remembers the last answer. up, if set, is called when the service has come back, not
+// while it stays.
 type dependency struct {
 	ready func(context.Context) error
 	up    func()
@@ -114,9 +115,10 @@ func (d *dependency) refresh(ctx context.Context) {
 	defer cancel()
 	err := d.ready(limited)
 	d.mu.Lock()
+	back := err == nil && d.last != nil
 	d.last = err
 	d.mu.Unlock()
-	if err == nil && d.up != nil {
+	if back && d.up != nil {
 		d.up()
 	}
 }

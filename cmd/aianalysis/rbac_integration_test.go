@@ -15,9 +15,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const serviceAccount = "system:serviceaccount:kubernaut-system:aianalysis-controller"
+// testAccount is no account of the manifests: other tests apply those to the same API server.
+const testAccount = "aianalysis-test"
 
-// leastAccess gives the shipped ClusterRole, and nothing else, to the controller's account and returns a kubeconfig that acts as it:
+// leastAccess gives the shipped ClusterRole, and nothing else, to an account of its own and returns a kubeconfig that acts as it:
 // a call that the role does not cover fails the test.
 func leastAccess(t *testing.T, c client.Client) string {
 	t.Helper()
@@ -29,10 +30,11 @@ func leastAccess(t *testing.T, c client.Client) string {
 	if err := yaml.Unmarshal(bytes.SplitN(content, []byte("\n---\n"), 2)[0], &role.Object); err != nil {
 		t.Fatal(err)
 	}
+	role.SetName(testAccount)
 	binding := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": rbac.SchemeGroupVersion.String(), "kind": "ClusterRoleBinding", "metadata": map[string]any{"name": role.GetName()},
 		"roleRef":  map[string]any{"apiGroup": rbac.GroupName, "kind": "ClusterRole", "name": role.GetName()},
-		"subjects": []any{map[string]any{"apiGroup": rbac.GroupName, "kind": "User", "name": serviceAccount}},
+		"subjects": []any{map[string]any{"apiGroup": rbac.GroupName, "kind": "User", "name": testAccount}},
 	}}
 	for _, object := range []*unstructured.Unstructured{&role, binding} {
 		if err := c.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("aianalysis-test"), client.ForceOwnership); err != nil {
@@ -44,7 +46,7 @@ func leastAccess(t *testing.T, c client.Client) string {
 		t.Fatal(err)
 	}
 	for _, user := range config.AuthInfos {
-		user.Impersonate = serviceAccount
+		user.Impersonate = testAccount
 	}
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := clientcmd.WriteToFile(*config, file); err != nil {

@@ -4,12 +4,9 @@ package main
 
 import (
 	"context"
-	"io"
-	"net"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -24,41 +21,10 @@ import (
 	"github.com/kubernaut-ai/kubernaut/api/v1alpha1"
 )
 
-// TestMain lets this test binary be the very program, in a process of its own that can be killed.
-func TestMain(m *testing.M) {
-	if os.Getenv("AIANALYSIS_TEST_PROGRAM") != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// program is one running controller.
-type program struct {
-	cmd    *exec.Cmd
-	probes string
-	ended  chan error
-}
-
-func start(t *testing.T, access, hapi, store string) *program {
+// start launches a controller and returns when it is ready.
+func start(t, owner *testing.T, access, hapi, store string) *program {
 	t.Helper()
-	p := &program{probes: free(t), ended: make(chan error, 1)}
-	p.cmd = exec.Command(os.Args[0],
-		"--kubeconfig", access, "--holmesgpt-api-url", hapi, "--datastorage-url", store,
-		"--rego-policy-path", policyPath(t), "--metrics-bind-address", free(t), "--health-probe-bind-address", p.probes)
-	p.cmd.Env = append(os.Environ(), "AIANALYSIS_TEST_PROGRAM=1")
-	var log strings.Builder
-	p.cmd.Stderr = &log
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { p.ended <- p.cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // it may have ended by itself
-		if t.Failed() {
-			t.Log(log.String())
-		}
-	})
+	p := launch(t, owner, access, "--holmesgpt-api-url", hapi, "--datastorage-url", store)
 	until(t, "the controller is ready", func(ctx context.Context) bool {
 		status, _ := p.get(ctx, "/readyz")
 		return status == http.StatusOK
@@ -66,43 +32,25 @@ func start(t *testing.T, access, hapi, store string) *program {
 	return p
 }
 
-func (p *program) get(ctx context.Context, path string) (int, string) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.probes+path, nil)
-	if err != nil {
-		return 0, err.Error()
-	}
-	reply, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err.Error()
-	}
-	defer reply.Body.Close()
-	text, err := io.ReadAll(reply.Body)
-	if err != nil {
-		return 0, err.Error()
-	}
-	return reply.StatusCode, string(text)
-}
-
-func policyPath(t *testing.T) string {
-	t.Helper()
-	here, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return here + "/../../config/aianalysis/approval.rego"
-}
-
-func free(t *testing.T) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 var happyTrail = []string{"phase.transition", "holmesgpt.call", "phase.transition", "rego.evaluation", "approval.decision", "phase.transition", "analysis.completed"}
+
+// happyEvents are sorted: their times tell whole seconds only.
+var happyEvents = []string{"Normal AIAnalysisCreated 1", "Normal AnalysisCompleted 1", "Normal InvestigationComplete 1"}
+
+// kubeEvents lists type, reason and count of an object's Events, sorted.
+func kubeEvents(ctx context.Context, c client.Client, namespace, name string) (all []string) {
+	var events corev1.EventList
+	if err := c.List(ctx, &events, client.InNamespace(namespace)); err != nil {
+		return nil
+	}
+	for _, e := range events.Items {
+		if e.InvolvedObject.Kind == "AIAnalysis" && e.InvolvedObject.Name == name {
+			all = append(all, fmt.Sprintf("%s %s %d", e.Type, e.Reason, e.Count))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
 
 // await returns the object once it is as wanted.
 func await(t *testing.T, c client.Client, namespace, name, what string, there func(*v1alpha1.AIAnalysis) bool) *v1alpha1.AIAnalysis {
@@ -133,9 +81,12 @@ func TestProgram(t *testing.T) {
 		}
 	}
 	// A program outlives the story that starts it, so it belongs to the whole test.
-	access := leastAccess(t, c)
-	begin := func() *program { return start(t, access, hapiServer.URL, storeServer.URL) }
-	p := begin()
+	access, whole := leastAccess(t, c), t
+	begin := func(t *testing.T) *program {
+		t.Helper()
+		return start(t, whole, access, hapiServer.URL, storeServer.URL)
+	}
+	p := begin(t)
 
 	t.Run("incident and recovery end well, each with its seven events", func(t *testing.T) {
 		create(t, "incident.yaml", "incident")
@@ -148,11 +99,15 @@ func TestProgram(t *testing.T) {
 			if kinds := store.of(name); !slices.Equal(kinds, happyTrail) || hapi.count(name) != 1 {
 				t.Errorf("events %v, %d calls", kinds, hapi.count(name))
 			}
+			var told []string
+			until(t, "Events of "+name, func(ctx context.Context) bool {
+				told = kubeEvents(ctx, c, namespace, name)
+				return len(told) >= len(happyEvents)
+			})
+			if !slices.Equal(told, happyEvents) {
+				t.Errorf("Events of %s: %v", name, told)
+			}
 		}
-		var events corev1.EventList
-		until(t, "Events of the happy incident", func(ctx context.Context) bool {
-			return c.List(ctx, &events, client.InNamespace(namespace)) == nil && len(events.Items) >= 6
-		})
 	})
 	t.Run("probes", func(t *testing.T) {
 		until(t, "all checks", func(ctx context.Context) bool {
@@ -163,9 +118,7 @@ func TestProgram(t *testing.T) {
 		})
 	})
 	t.Run("deleted in the call", func(t *testing.T) {
-		hapi.mu.Lock()
-		hapi.hold = make(chan struct{})
-		hapi.mu.Unlock()
+		hapi.holdCalls(t)
 		create(t, "incident.yaml", "deleted")
 		until(t, "the call", func(context.Context) bool { return hapi.count("deleted") == 1 })
 		if err := c.Delete(t.Context(), manifest(t, "incident.yaml", namespace, "deleted")); err != nil {
@@ -179,17 +132,12 @@ func TestProgram(t *testing.T) {
 		}
 	})
 	t.Run("killed in the call", func(t *testing.T) {
+		release := hapi.holdCalls(t)
 		create(t, "incident.yaml", "killed")
 		until(t, "the call", func(context.Context) bool { return hapi.count("killed") == 1 })
-		if err := p.cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		<-p.ended
-		hapi.mu.Lock()
-		close(hapi.hold)
-		hapi.hold = nil
-		hapi.mu.Unlock()
-		p = begin()
+		p.kill(t)
+		release()
+		p = begin(t)
 		cr := await(t, c, namespace, "killed", "recorded", recorded)
 		want := slices.Insert(slices.Clone(happyTrail), 1, "error.occurred")
 		if kinds := store.of("killed"); cr.Status.Phase != v1alpha1.PhaseCompleted || !slices.Equal(kinds, want) || hapi.count("killed") != 2 {
@@ -203,12 +151,9 @@ func TestProgram(t *testing.T) {
 			condition := meta.FindStatusCondition(cr.Status.Conditions, v1alpha1.ConditionAuditRecorded)
 			return cr.Status.Phase == v1alpha1.PhaseCompleted && condition != nil && condition.Reason == v1alpha1.CondDataStorageUnavailable
 		})
-		if err := p.cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		<-p.ended
+		p.kill(t)
 		store.set(false)
-		p = begin()
+		p = begin(t)
 		await(t, c, namespace, "unrecorded", "recorded", recorded)
 		if kinds := store.of("unrecorded"); !slices.Equal(kinds, happyTrail) || hapi.count("unrecorded") != 1 {
 			t.Errorf("events %v", kinds)
@@ -219,8 +164,8 @@ func TestProgram(t *testing.T) {
 		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-p.ended; err != nil || time.Since(begun) > 5*time.Second {
-			t.Errorf("after %s: %v", time.Since(begun), err)
+		if <-p.ended; p.err != nil || time.Since(begun) > 5*time.Second {
+			t.Errorf("after %s: %v", time.Since(begun), p.err)
 		}
 	})
 }

@@ -55,7 +55,7 @@ type controller struct {
 // serve wires the controller and runs it until ctx ends.
 func serve(ctx context.Context, s *settings.Settings, logger logr.Logger) (err error) {
 	c := &controller{settings: s, logger: logger}
-	if c.policy, err = policy.Open(ctx, s.PolicyPath, logger.WithName("policy"), metrics.Registry); err != nil {
+	if c.policy, err = policy.Open(s.PolicyPath, logger.WithName("policy"), metrics.Registry); err != nil {
 		return err
 	}
 	c.holmes, err = holmes.New(holmes.Config{
@@ -106,7 +106,6 @@ func (c *controller) background(ctx context.Context) (http.Handler, error) {
 			c.synced.Store(err == nil)
 			return nil
 		},
-		c.policy.Watch,
 		func(ctx context.Context) error { holmesUp.watch(ctx); return nil },
 		func(ctx context.Context) error { storeUp.watch(ctx); return nil },
 	} {
@@ -145,34 +144,72 @@ func newManager(s *settings.Settings) (ctrl.Manager, error) {
 	})
 }
 
-// run starts probes, sender and manager, and takes them down one after the other: manager, policy watcher, audit, servers.
+// run starts probes, policy watcher, sender and manager, and takes them down one after the other: manager, policy watcher, audit,
+// probes. The manager comes first because its steps need all the others.
 func (c *controller) run(ctx context.Context, handler http.Handler) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.settings.ProbeAddress)
 	if err != nil {
 		return fmt.Errorf("listening for probes: %w", err)
 	}
+	c.logger.Info("probes listening", "address", listener.Addr().String())
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: askLimit}
 	var servers errgroup.Group
 	servers.Go(func() error { return server.Serve(listener) })
+	stopWatching := beside(ctx, c.policy.Watch)
+	stopSending := beside(ctx, c.trail.Run)
 
-	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
-	sent := make(chan struct{})
-	go func() { defer close(sent); c.trail.Run(sending) }()
-
+	asked := make(chan time.Time, 1)
+	defer context.AfterFunc(ctx, func() { asked <- time.Now() })()
 	managed := c.manager.Start(ctx)
-	stopped := time.Now()
+	steps := since(asked)
+	steps.took("managerSeconds")
+	stopWatching()
+	steps.took("policyWatcherSeconds")
 	stopSending()
-	<-sent
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.settings.FlushTimeout)
 	defer cancel()
 	c.trail.Flush(flush)
-	flushed := time.Now()
+	steps.took("auditSeconds")
 	_ = server.Close() // the process ends, whatever it says
 	if err := servers.Wait(); !errors.Is(err, http.ErrServerClosed) {
 		managed = errors.Join(managed, fmt.Errorf("serving probes: %w", err))
 	}
-	c.logger.Info("stopped: manager, policy watcher, audit, servers", "auditSeconds", flushed.Sub(stopped).Seconds(), "auditEventsLeft", c.trail.Left())
+	steps.took("probesSeconds")
+	c.logger.Info("stopped", append(steps.all, "auditEventsLeft", c.trail.Left())...)
 	return managed
+}
+
+// beside runs work that outlives ctx, until stop; stop waits for its end.
+func beside(ctx context.Context, work func(context.Context)) (stop func()) {
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() { defer close(ended); work(own) }()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// steps are those of a shutdown and their times, as keys and values of a log line.
+type steps struct {
+	begun time.Time
+	all   []any
+}
+
+// since begins at the moment that was asked for, or now if nobody has asked.
+func since(asked <-chan time.Time) *steps {
+	select {
+	case begun := <-asked:
+		return &steps{begun: begun}
+	default:
+		return &steps{begun: time.Now()}
+	}
+}
+
+func (s *steps) took(name string) {
+	now := time.Now()
+	s.all = append(s.all, name, now.Sub(s.begun).Seconds())
+	s.begun = now
 }
 
 func options(s *settings.Settings) aianalysis.Options {

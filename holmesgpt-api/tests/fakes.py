@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -204,6 +205,7 @@ def settings(**env: str) -> Settings:
         "LLM_ENDPOINT": "http://model.test",
         "LLM_MAX_RETRIES": "0",
         "DATA_STORAGE_URL": "http://storage.test",
+        "CONFIG_FILE": os.devnull,  # whatever the host has
     }
     return load(None, base | env)
 

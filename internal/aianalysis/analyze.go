@@ -28,12 +28,17 @@ func (r *Reconciler) analyze(ctx context.Context, cr *v1alpha1.AIAnalysis) (*pla
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	verdict.Reason = cut(verdict.Reason, maxText)
+	verdict.MatchedRules = verdict.MatchedRules[:min(len(verdict.MatchedRules), maxRules)]
+	for i, rule := range verdict.MatchedRules {
+		verdict.MatchedRules[i] = truncate(rule, maxID)
+	}
 	r.Metrics.evaluated(verdict, err != nil)
 	p := newPlan(cr, r.Now())
 	p.audit(evaluated(p.now, verdict, err, time.Since(begun)))
 	if err != nil {
 		log.FromContext(ctx).Error(err, "approval policy could not be evaluated")
-		text := cut(err.Error(), 512)
+		text := cut(err.Error(), maxErrorText)
 		p.audit(errorOccurred(p.now, cr.Status.Phase, ClassPolicy, text))
 		return p, p.fail(v1alpha1.ReasonRegoEvaluationError, v1alpha1.SubReasonPolicyEvaluationFailed, "Approval policy evaluation failed: "+text)
 	}
@@ -48,7 +53,7 @@ func evaluated(at time.Time, verdict Verdict, err error, took time.Duration) ent
 	outcome, reason := "approved", verdict.Reason
 	switch {
 	case err != nil:
-		outcome, reason = "error", cut(err.Error(), 512)
+		outcome, reason = "error", cut(err.Error(), maxErrorText)
 	case verdict.RequireApproval:
 		outcome = "requires_approval"
 	}
@@ -61,7 +66,6 @@ func evaluated(at time.Time, verdict Verdict, err error, took time.Duration) ent
 // decided applies a verdict.
 func (p *plan) decided(verdict Verdict, cr *v1alpha1.AIAnalysis) error {
 	signal := &cr.Spec.AnalysisRequest.SignalContext
-	verdict.Reason = cut(verdict.Reason, maxText)
 	p.next.ApprovalRequired = verdict.RequireApproval
 	p.next.ApprovalReason = verdict.Reason
 	p.next.DegradedMode = verdict.Degraded

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/yaml"
 
+	"github.com/kubernaut-ai/kubernaut/api/openapi"
 	"github.com/kubernaut-ai/kubernaut/api/v1alpha1"
 )
 
@@ -112,6 +114,38 @@ func TestReviewReasons(t *testing.T) {
 	for _, row := range rows {
 		if got, known := reviewSubReason(row.reason, []string{"x", row.warning}); got != row.want || known != row.known {
 			t.Errorf("%q %q: %s %v, want %s %v", row.reason, row.warning, got, known, row.want, row.known)
+		}
+	}
+}
+
+// Each reason of HolmesGPT-API's contract has a row of its own.
+func TestReviewReasonsOfTheContract(t *testing.T) {
+	text, err := openapi.Files.ReadFile("holmesgpt.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var contract struct {
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]struct {
+					AnyOf []struct{ Enum []string }
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal(text, &contract); err != nil {
+		t.Fatal(err)
+	}
+	for _, answer := range []string{"IncidentResponse", "RecoveryResponse"} {
+		reasons := contract.Components.Schemas[answer].Properties["human_review_reason"].AnyOf
+		if len(reasons) == 0 || len(reasons[0].Enum) == 0 {
+			t.Errorf("%s: no reasons", answer)
+			continue
+		}
+		for _, reason := range reasons[0].Enum {
+			if _, known := reviewSubReason(reason, nil); !known {
+				t.Errorf("%s: %s", answer, reason)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package aianalysis
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -58,7 +59,7 @@ func ClassOfStatus(status int) (class Class, alert bool) {
 	}
 }
 
-// CallError is a failed attempt. Text is fit for a status message: at most 512 characters, no bodies.
+// CallError is a failed attempt. Text is fit for a status message, but for its length: it quotes no bodies.
 type CallError struct {
 	Class      Class
 	Alert      bool
@@ -70,6 +71,23 @@ type CallError struct {
 func (e *CallError) Error() string { return e.Text }
 
 func (e *CallError) Unwrap() error { return e.Err }
+
+// maxErrorText is the length in characters of an error's text in a status.
+const maxErrorText = 512
+
+// failureOf makes the error of an Investigator fit to be stored. What is no CallError is nothing that a retry would mend.
+func failureOf(err error) *CallError {
+	if err == nil {
+		return nil
+	}
+	failure := CallError{Class: ClassPermanent, Alert: true, Text: err.Error(), Err: err}
+	var known *CallError
+	if errors.As(err, &known) {
+		failure = *known
+	}
+	failure.Text = cut(failure.Text, maxErrorText)
+	return &failure
+}
 
 func interrupted(attempt int32) *CallError {
 	return &CallError{Class: ClassInterrupted, Text: fmt.Sprintf("attempt %d was interrupted by a controller restart", attempt)}

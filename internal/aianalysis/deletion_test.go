@@ -2,13 +2,18 @@ package aianalysis
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/kubernaut-ai/kubernaut/api/v1alpha1"
@@ -54,6 +59,41 @@ func TestDeletedInTheCall(t *testing.T) {
 	}
 	if want := []string{"phase.transition", "holmesgpt.call", "error.occurred", "phase.transition", "analysis.completed"}; !slices.Equal(kinds, want) {
 		t.Errorf("events %v", kinds)
+	}
+}
+
+// An object that is deleted or moved while a step is written is no failure of that step.
+func TestSupersededIsNoError(t *testing.T) {
+	moved := 0
+	conflict := apierrors.NewConflict(schema.GroupResource{}, "cart-oom", errors.New("modified"))
+	funcs := interceptor.Funcs{
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, patch client.Patch, opts ...client.PatchOption) error {
+			if moved++; moved == 1 {
+				return conflict // of the finalizer
+			}
+			return c.Patch(ctx, o, patch, opts...)
+		},
+		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
+			if o.(*v1alpha1.AIAnalysis).Status.Phase == v1alpha1.PhaseAnalyzing {
+				if err := c.Delete(ctx, sample()); err != nil {
+					return err
+				}
+				return conflict
+			}
+			return c.SubResource(sub).Update(ctx, o, opts...)
+		},
+	}
+	w := newWorld(t, funcs, sample())
+	w.audit.up = true
+	w.hapi.replies = []reply{{answer: goodAnswer(), status: 200}}
+	for _, what := range []string{"finalizer", "step"} {
+		if wait := w.reconcile().RequeueAfter; wait != time.Millisecond {
+			t.Errorf("%s: waits %s", what, wait)
+		}
+	}
+	w.reconcile()
+	if n := testutil.ToFloat64(w.r.Metrics.Reconciliations.WithLabelValues("Investigating", "error")); n != 0 || !w.gone() {
+		t.Errorf("%v errors, gone %v", n, w.gone())
 	}
 }
 

@@ -23,7 +23,7 @@ const auditRecheck = 30 * time.Second
 
 // submitAudit hands the whole trail to the audit log unless the store is known to have it. The log ignores what it has already, so
 // this both sends new events and, after a restart, all old ones again.
-func (r *Reconciler) submitAudit(_ context.Context, cr *v1alpha1.AIAnalysis) error {
+func (r *Reconciler) submitAudit(cr *v1alpha1.AIAnalysis) error {
 	if auditRecorded(cr) || len(cr.Status.AuditTrail) == 0 {
 		return nil
 	}
@@ -51,7 +51,9 @@ func (r *Reconciler) settleAudit(ctx context.Context, cr *v1alpha1.AIAnalysis) (
 	next.ObservedGeneration = cr.Generation
 	newConditionSetter(next, cr.Generation, r.Now()).set(v1alpha1.ConditionAuditRecorded, value, reason, message)
 	have := meta.FindStatusCondition(cr.Status.Conditions, v1alpha1.ConditionAuditRecorded)
-	if have == nil || have.Status != value || have.Reason != reason {
+	now := meta.FindStatusCondition(next.Conditions, v1alpha1.ConditionAuditRecorded)
+	// The ids of refused events are told as they come; of all else the count alone is not worth a write.
+	if have == nil || have.Status != value || have.Reason != reason || reason == v1alpha1.CondEventRejected && have.Message != now.Message {
 		if _, err := r.write(ctx, cr, next); err != nil {
 			return ctrl.Result{}, err
 		}

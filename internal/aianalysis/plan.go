@@ -13,7 +13,6 @@ import (
 // plan is the result of a step: the whole next status, and what must happen once it is stored. It is computed once; writing it may
 // be tried again and again.
 type plan struct {
-	uid     string
 	from    v1alpha1.AIAnalysisStatus // what it was computed on
 	next    v1alpha1.AIAnalysisStatus
 	entries []entry          // audit entries, numbered by seal
@@ -21,6 +20,8 @@ type plan struct {
 	events  []kubeEvent
 	now     time.Time
 	gen     int64
+
+	shortened bool // by seal, to fit
 }
 
 type kubeEvent struct {
@@ -29,7 +30,7 @@ type kubeEvent struct {
 }
 
 func newPlan(cr *v1alpha1.AIAnalysis, now time.Time) *plan {
-	p := &plan{uid: string(cr.UID), from: *cr.Status.DeepCopy(), next: *cr.Status.DeepCopy(), now: now, gen: cr.Generation}
+	p := &plan{from: *cr.Status.DeepCopy(), next: *cr.Status.DeepCopy(), now: now, gen: cr.Generation}
 	p.next.ObservedGeneration = cr.Generation
 	return p
 }
@@ -115,5 +116,11 @@ func (p *plan) end() {
 	p.audit(analysisCompleted(p.now, &p.next))
 }
 
-// seal numbers the audit entries; afterwards next is final.
-func (p *plan) seal() error { return appendTrail(&p.next, p.entries) }
+// seal numbers the audit entries and makes the whole fit to be stored; afterwards next is final.
+func (p *plan) seal() (err error) {
+	if err := appendTrail(&p.next, p.entries); err != nil {
+		return err
+	}
+	p.shortened, err = fit(&p.next)
+	return err
+}

@@ -24,7 +24,7 @@ type Investigator interface {
 	Investigate(ctx context.Context, cr *v1alpha1.AIAnalysis, attempt int32) (*Answer, Call, error)
 }
 
-// Call is one request to HolmesGPT-API as it really went.
+// Call is one request to HolmesGPT-API as it really went; zero if none was sent.
 type Call struct {
 	Endpoint string // path, without host
 	Status   int    // 0: no answer

@@ -68,7 +68,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	work = log.IntoContext(work, log.FromContext(work).WithValues("uid", cr.UID, "phase", cr.Status.Phase, "remediationId", cr.Spec.RemediationID))
-	if err := r.submitAudit(work, cr); err != nil {
+	if err := r.submitAudit(cr); err != nil {
 		return ctrl.Result{}, err
 	}
 	switch {
@@ -77,14 +77,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case finishedByOlderController(cr):
 		return ctrl.Result{}, nil
 	}
-	if cr, err = r.ensureFinalizer(work, cr); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+	var result ctrl.Result
+	if cr, err = r.ensureFinalizer(work, cr); err == nil {
+		result, err = r.advance(ctx, work, cr)
 	}
-	result, err := r.advance(ctx, work, cr)
 	if errors.Is(err, errSuperseded) {
 		return ctrl.Result{RequeueAfter: time.Millisecond}, nil
 	}
-	return result, err
+	return result, client.IgnoreNotFound(err)
 }
 
 // advance runs step after step on what the last write returned, until the object is terminal or has to wait.
@@ -107,7 +107,7 @@ func (r *Reconciler) step(ctx context.Context, cr *v1alpha1.AIAnalysis) (next *v
 	begun := time.Now()
 	phase := cr.Status.Phase
 	defer func() {
-		if phase != "" && (next != nil || err != nil) {
+		if phase != "" && (next != nil || err != nil && !errors.Is(err, errSuperseded)) {
 			r.Metrics.step(phase, time.Since(begun).Seconds(), err)
 		}
 	}()
@@ -151,7 +151,7 @@ func (r *Reconciler) plan(ctx context.Context, cr *v1alpha1.AIAnalysis) (*v1alph
 func (r *Reconciler) stored(ctx context.Context, cr *v1alpha1.AIAnalysis, p *plan) {
 	r.runs.done(cr.UID)
 	if p.next.Phase == v1alpha1.PhaseInvestigating && p.from.Phase == v1alpha1.PhasePending {
-		r.runs.claim(cr.UID, p.next.InvestigationAttempt)
+		r.runs.first(cr.UID)
 	}
 	for _, effect := range p.effects {
 		effect(r.Metrics)
@@ -164,10 +164,13 @@ func (r *Reconciler) stored(ctx context.Context, cr *v1alpha1.AIAnalysis, p *pla
 		r.Recorder.Event(cr, kind, event.reason, cut(event.message, 1024))
 	}
 	logger := log.FromContext(ctx)
+	if p.shortened {
+		logger.Info("texts of the status shortened, together they were too long to be stored", "maxBytes", maxStatus)
+	}
 	if p.from.Phase != cr.Status.Phase {
 		logger.Info("phase changed", "from", p.from.Phase, "to", cr.Status.Phase, "reason", cr.Status.Reason, "subReason", cr.Status.SubReason)
 	}
-	if err := r.submitAudit(ctx, cr); err != nil {
+	if err := r.submitAudit(cr); err != nil {
 		logger.Error(err, "audit events of this step are not sent")
 	}
 }
@@ -180,8 +183,8 @@ func (r *Reconciler) fetch(ctx context.Context, req ctrl.Request) (*v1alpha1.AIA
 		if known := r.runs.lastWritten(cr.UID); known != "" && known != cr.ResourceVersion {
 			uid := cr.UID
 			cr = &v1alpha1.AIAnalysis{}
-			if err = r.Live.Get(ctx, req.NamespacedName, cr); apierrors.IsNotFound(err) || cr.UID != uid {
-				r.forget(uid)
+			if err = r.Live.Get(ctx, req.NamespacedName, cr); apierrors.IsNotFound(err) || err == nil && cr.UID != uid {
+				r.forget(uid) // a read that merely failed says nothing about the object
 			}
 		}
 	}

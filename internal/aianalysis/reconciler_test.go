@@ -9,12 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kubernaut-ai/kubernaut/api/v1alpha1"
 )
@@ -170,70 +165,33 @@ func TestPermanentError(t *testing.T) {
 	}
 }
 
-func TestConflictsNeverRepeatACall(t *testing.T) {
-	conflicts := 0
-	funcs := interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
-		conflicts++
-		if conflicts%2 == 1 { // a foreign label change comes first
-			live := &v1alpha1.AIAnalysis{}
-			if err := c.Get(ctx, client.ObjectKeyFromObject(o), live); err != nil {
-				return err
-			}
-			live.Labels = map[string]string{"touched": strings.Repeat("x", conflicts)}
-			if err := c.Update(ctx, live); err != nil {
-				return err
-			}
-		}
-		return c.SubResource(sub).Update(ctx, o, opts...)
-	}}
-	w := newWorld(t, funcs, sample())
-	w.hapi.replies = []reply{{answer: goodAnswer(), status: 200}}
+func TestWithoutARequestThereIsNoCallEvent(t *testing.T) {
+	w := newWorld(t, noFuncs, sample())
+	w.hapi.replies = []reply{{unsent: true, err: &CallError{Class: ClassPermanent, Text: strings.Repeat("x", 600)}}}
 	cr := w.finish()
-	if cr.Status.Phase != v1alpha1.PhaseCompleted || len(cr.Status.AuditTrail) != 7 || len(w.hapi.attempts) != 1 || conflicts < 6 {
-		t.Errorf("%s, %d events, calls %v, %d writes", cr.Status.Phase, len(cr.Status.AuditTrail), w.hapi.attempts, conflicts)
+	if want := []string{"phase.transition", "error.occurred", "phase.transition", "analysis.completed"}; !slices.Equal(trailTypes(cr), want) {
+		t.Errorf("trail %v", trailTypes(cr))
+	}
+	if n := len([]rune(cr.Status.Message)); n != len("Permanent error: ")+maxErrorText {
+		t.Errorf("message of %d characters", n)
 	}
 }
 
-func TestFailedWriteKeepsTheAnswer(t *testing.T) {
-	broken := false
-	funcs := interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
-		if broken && o.(*v1alpha1.AIAnalysis).Status.Phase == v1alpha1.PhaseAnalyzing {
-			return apierrors.NewInvalid(schema.GroupKind{}, o.GetName(), nil) // ends the write at once
-		}
-		return c.SubResource(sub).Update(ctx, o, opts...)
-	}}
-	w := newWorld(t, funcs, sample())
+func TestEveryRefusedEventIsTold(t *testing.T) {
+	w := newWorld(t, noFuncs, sample())
 	w.hapi.replies = []reply{{answer: goodAnswer(), status: 200}}
-	broken = true
-	for range 3 {
-		if _, err := w.r.Reconcile(context.Background(), ctrl.Request{NamespacedName: w.key}); err == nil {
-			t.Fatal("the write should have failed")
+	w.finish()
+	for _, refused := range [][]string{{"id-1"}, {"id-1", "id-2"}} {
+		w.audit.refused = refused
+		w.reconcile()
+		c := meta.FindStatusCondition(w.get().Status.Conditions, v1alpha1.ConditionAuditRecorded)
+		if want := "0 of 7 events stored; refused: " + strings.Join(refused, ", ") + " ()"; c.Reason != v1alpha1.CondEventRejected || c.Message != want {
+			t.Errorf("%+v, want %q", c, want)
 		}
-	}
-	broken = false
-	cr := w.finish()
-	if len(w.hapi.attempts) != 1 || len(cr.Status.AuditTrail) != 7 {
-		t.Errorf("calls %v, trail %v", w.hapi.attempts, trailTypes(cr))
-	}
-	if n := testutil.ToFloat64(w.r.Metrics.Reconciliations.WithLabelValues("Investigating", "error")); n != 3 {
-		t.Errorf("errors counted: %v", n)
-	}
-}
-
-func TestLostReplyIsRecognised(t *testing.T) {
-	lose := true
-	funcs := interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
-		err := c.SubResource(sub).Update(ctx, o, opts...)
-		if err == nil && lose && o.(*v1alpha1.AIAnalysis).Status.Phase == v1alpha1.PhaseAnalyzing {
-			lose = false
-			return errors.New("connection reset")
+		version := w.get().ResourceVersion
+		if w.reconcile(); w.get().ResourceVersion != version {
+			t.Error("written without news")
 		}
-		return err
-	}}
-	w := newWorld(t, funcs, sample())
-	w.hapi.replies = []reply{{answer: goodAnswer(), status: 200}}
-	if cr := w.finish(); len(cr.Status.AuditTrail) != 7 || len(w.hapi.attempts) != 1 || lose {
-		t.Errorf("calls %v, trail %v", w.hapi.attempts, trailTypes(cr))
 	}
 }
 

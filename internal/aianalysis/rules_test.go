@@ -187,21 +187,25 @@ func TestPolicyInputHasNoNulls(t *testing.T) {
 	}
 }
 
+// The time that was left when the call began is at most the limit; how much less depends on the machine.
 func TestTimeouts(t *testing.T) {
-	w := newWorld(t, noFuncs, sample())
-	w.hapi.replies = []reply{{answer: goodAnswer(), status: 200}}
-	w.finish()
-	cr := sample()
-	cr.Spec.TimeoutConfig = &v1alpha1.AIAnalysisTimeoutConfig{InvestigatingTimeout: v1alpha1.Duration{Duration: 2 * time.Second}}
-	w2 := newWorld(t, noFuncs, cr)
-	w2.hapi.replies = w.hapi.replies
-	w2.finish()
-	cr = sample()
-	cr.Spec.TimeoutConfig = &v1alpha1.AIAnalysisTimeoutConfig{InvestigatingTimeout: v1alpha1.Duration{Duration: time.Hour}}
-	w3 := newWorld(t, noFuncs, cr)
-	w3.hapi.replies = w.hapi.replies
-	w3.finish()
-	if w.hapi.limits[0] != time.Minute || w2.hapi.limits[0] != 2*time.Second || w3.hapi.limits[0] != 10*time.Minute {
-		t.Errorf("%s %s %s", w.hapi.limits[0], w2.hapi.limits[0], w3.hapi.limits[0])
+	for name, c := range map[string]struct {
+		asked         time.Duration // 0: nothing
+		above, atMost time.Duration
+	}{
+		"default":         {0, 2 * time.Second, time.Minute},
+		"asked":           {2 * time.Second, 0, 2 * time.Second},
+		"cut to the most": {time.Hour, time.Minute, 10 * time.Minute},
+	} {
+		cr := sample()
+		if c.asked > 0 {
+			cr.Spec.TimeoutConfig = &v1alpha1.AIAnalysisTimeoutConfig{InvestigatingTimeout: v1alpha1.Duration{Duration: c.asked}}
+		}
+		w := newWorld(t, noFuncs, cr)
+		w.hapi.replies = []reply{{answer: goodAnswer(), status: 200}}
+		w.finish()
+		if got := w.hapi.limits[0]; got <= c.above || got > c.atMost {
+			t.Errorf("%s: %s, want above %s, at most %s", name, got, c.above, c.atMost)
+		}
 	}
 }

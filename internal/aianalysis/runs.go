@@ -2,8 +2,11 @@ package aianalysis
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
+	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubernaut-ai/kubernaut/api/v1alpha1"
@@ -17,9 +20,10 @@ type runs struct {
 
 type run struct {
 	written string // resource version of the last write; a cache that shows another is perhaps stale
-	claimed int32  // attempt that this process claimed
-	called  int32  // attempt whose call this process has begun
-	kept    *plan  // computed, not yet stored
+	claimed int32  // attempt that this process claimed, or tried to
+	mark    *metav1.MicroTime
+	called  int32 // attempt whose call this process has begun
+	kept    *plan // computed, not yet stored
 	ended   []entry
 	deleted bool
 	cancel  context.CancelFunc // of the call in flight
@@ -55,16 +59,30 @@ func (r *runs) stored(cr *v1alpha1.AIAnalysis) {
 	r.with(cr.UID, func(x *run) { x.written = cr.ResourceVersion })
 }
 
-// claim notes that this process owns an attempt.
-func (r *runs) claim(uid types.UID, attempt int32) {
-	r.with(uid, func(x *run) { x.claimed = attempt })
+// first notes that this process owns the first attempt: the write that claims it is known by its audit trail.
+func (r *runs) first(uid types.UID) {
+	r.with(uid, func(x *run) { x.claimed, x.mark = 1, nil })
 }
 
-// begin notes that the call of an attempt starts. It reports false if this process does not own the attempt, or has begun that call
-// before: then its result is lost and it must not be sent again.
-func (r *runs) begin(uid types.UID, attempt int32) (ok bool) {
+// claim notes that this process claims an attempt, and returns what to store with the claim as the time since when the attempt is due.
+// By it the claim is known as this process's own even if no reply to its write ever came: it lies within the second before now, at
+// a microsecond that another process hardly picks.
+func (r *runs) claim(uid types.UID, attempt int32, now time.Time) (mark *metav1.MicroTime) {
 	r.with(uid, func(x *run) {
-		ok = x.claimed == attempt && x.called < attempt
+		if x.claimed != attempt {
+			since := metav1.NewMicroTime(now.Add(-rand.N(time.Second)).Truncate(time.Microsecond))
+			x.claimed, x.mark = attempt, &since
+		}
+		mark = x.mark.DeepCopy()
+	})
+	return mark
+}
+
+// begin notes that the call of an attempt starts. mark is what the stored claim carries. It reports false if this process does not own
+// the attempt, or has begun that call before: then its result is lost and it must not be sent again.
+func (r *runs) begin(uid types.UID, attempt int32, mark *metav1.MicroTime) (ok bool) {
+	r.with(uid, func(x *run) {
+		ok = x.claimed == attempt && x.mark.Equal(mark) && x.called < attempt
 		if ok {
 			x.called = attempt
 		}

@@ -5,21 +5,27 @@ import (
 	"math"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubernaut-ai/kubernaut/api/v1alpha1"
 )
 
-// Limits on what is taken over into a status, so that no answer can make it too big to be stored.
+// Limits on what is taken over into a status; fit bounds their sum.
 const (
-	maxWarnings     = 64
-	maxWarning      = 4096
-	maxFactors      = 64
-	maxAlternatives = 20
-	maxParameters   = 100
-	maxText         = 16384
-	maxIncidentID   = 253
+	maxWarnings      = 64
+	maxWarning       = 4096
+	maxFactors       = 64
+	maxAlternatives  = 20
+	maxParameters    = 100
+	maxParameterName = 256
+	maxAttempts      = 3
+	maxErrors        = 64 // of one attempt
+	maxRules         = 64
+	maxText          = 16384
+	maxID            = 1024
+	maxIncidentID    = 253
 )
 
 // sanitise makes an answer fit the schema of the status: nothing that HolmesGPT-API sends may make a status write fail. It returns
@@ -29,11 +35,7 @@ func sanitise(answer *Answer, spec *v1alpha1.AIAnalysisSpec, now time.Time) (not
 	sanitiseRootCause(answer, &spec.AnalysisRequest.SignalContext)
 	if workflow := answer.Workflow; workflow != nil {
 		workflow.Confidence = answer.clamp("selected_workflow.confidence", workflow.Confidence)
-		workflow.Rationale = cut(workflow.Rationale, maxText)
-		workflow.Parameters = firstParameters(workflow.Parameters)
-		if workflow.ContainerImage == "" {
-			notes = append(notes, "selected workflow without a container image")
-		}
+		notes = append(notes, sanitiseWorkflow(workflow)...)
 	}
 	if len(answer.Alternatives) > maxAlternatives {
 		answer.Alternatives = answer.Alternatives[:maxAlternatives]
@@ -43,19 +45,39 @@ func sanitise(answer *Answer, spec *v1alpha1.AIAnalysisSpec, now time.Time) (not
 		other := &answer.Alternatives[i]
 		other.Confidence = answer.clamp(fmt.Sprintf("alternative_workflows[%d].confidence", i), other.Confidence)
 		other.Rationale = cut(other.Rationale, maxText)
+		other.WorkflowID, other.ContainerImage = truncate(other.WorkflowID, maxID), truncate(other.ContainerImage, maxID)
 	}
 	notes = append(notes, sanitiseHistory(answer, now)...)
-	if recovery := answer.Recovery; recovery != nil && recovery.PreviousAttemptAssessment != nil {
-		assessment := recovery.PreviousAttemptAssessment
-		assessment.FailureReasonAnalysis = cut(assessment.FailureReasonAnalysis, maxText)
+	if recovery := answer.Recovery; recovery != nil {
+		recovery.CurrentSignalType = truncate(recovery.CurrentSignalType, maxID)
+		if assessment := recovery.PreviousAttemptAssessment; assessment != nil {
+			assessment.FailureReasonAnalysis = cut(assessment.FailureReasonAnalysis, maxText)
+		}
 	}
 	if len(answer.Warnings) > maxWarnings {
 		answer.Warnings = answer.Warnings[:maxWarnings]
 		notes = append(notes, "too many warnings")
 	}
-	for i := range answer.Warnings {
-		answer.Warnings[i] = cut(answer.Warnings[i], maxWarning)
+	cutAll(answer.Warnings, maxWarning)
+	return notes
+}
+
+func sanitiseWorkflow(workflow *v1alpha1.SelectedWorkflow) (notes []string) {
+	for _, id := range []*string{&workflow.WorkflowID, &workflow.Version, &workflow.ContainerImage, &workflow.ContainerDigest} {
+		if short := truncate(*id, maxID); short != *id {
+			notes = append(notes, fmt.Sprintf("selected workflow: %q… is too long", truncate(short, 64)))
+			*id = short
+		}
 	}
+	if workflow.ContainerImage == "" {
+		notes = append(notes, "selected workflow without a container image")
+	}
+	workflow.Rationale = cut(workflow.Rationale, maxText)
+	kept := firstParameters(workflow.Parameters)
+	if len(kept) < len(workflow.Parameters) {
+		notes = append(notes, fmt.Sprintf("%d parameters left out", len(workflow.Parameters)-len(kept)))
+	}
+	workflow.Parameters = kept
 	return notes
 }
 
@@ -76,9 +98,7 @@ func sanitiseRootCause(answer *Answer, signal *v1alpha1.SignalContextInput) {
 	if len(rca.ContributingFactors) > maxFactors {
 		rca.ContributingFactors = rca.ContributingFactors[:maxFactors]
 	}
-	for i := range rca.ContributingFactors {
-		rca.ContributingFactors[i] = cut(rca.ContributingFactors[i], maxText)
-	}
+	cutAll(rca.ContributingFactors, maxText)
 }
 
 // severity maps any spelling to the four of the schema; what says nothing is replaced by the signal's own severity.
@@ -111,17 +131,19 @@ func (a *Answer) clamp(field string, value float64) float64 {
 func sanitiseHistory(answer *Answer, now time.Time) (notes []string) {
 	kept := answer.History[:0]
 	for _, have := range answer.History {
-		if have.Attempt < 1 || have.Attempt > 3 {
-			notes = append(notes, fmt.Sprintf("validation attempt %d left out", have.Attempt))
+		if have.Attempt < 1 || have.Attempt > maxAttempts || len(kept) == maxAttempts {
 			continue
 		}
 		if have.Timestamp.IsZero() {
 			have.Timestamp = metav1.NewTime(now)
 		}
-		for i := range have.Errors {
-			have.Errors[i] = cut(have.Errors[i], maxText)
-		}
+		have.WorkflowID = truncate(have.WorkflowID, maxID)
+		have.Errors = have.Errors[:min(len(have.Errors), maxErrors)]
+		cutAll(have.Errors, maxText)
 		kept = append(kept, have)
+	}
+	if n := len(answer.History) - len(kept); n > 0 {
+		notes = append(notes, fmt.Sprintf("%d validation attempts left out", n))
 	}
 	answer.History = kept
 	return notes
@@ -135,6 +157,9 @@ func firstParameters(all map[string]string) map[string]string {
 	for _, name := range sortedKeys(all) {
 		if len(kept) == maxParameters {
 			break
+		}
+		if utf8.RuneCountInString(name) > maxParameterName {
+			continue
 		}
 		kept[name] = cut(all[name], maxText)
 	}

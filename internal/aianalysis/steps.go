@@ -2,7 +2,6 @@ package aianalysis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -47,16 +46,16 @@ func (r *Reconciler) investigate(ctx context.Context, cr *v1alpha1.AIAnalysis) (
 	if cr.Status.InvestigationAttempt != attempt {
 		claimed := cr.Status.DeepCopy()
 		claimed.InvestigationAttempt = attempt
+		claimed.NextRetryTime = r.runs.claim(cr.UID, attempt, r.Now())
 		claimed.ObservedGeneration = cr.Generation
 		written, err := r.write(ctx, cr, claimed)
 		if err != nil {
 			return cr, nil, 0, err
 		}
-		r.runs.claim(cr.UID, attempt)
 		cr = written
 	}
-	if !r.runs.begin(cr.UID, attempt) {
-		p, err := r.attemptFailed(ctx, cr, interrupted(attempt), nil)
+	if !r.runs.begin(cr.UID, attempt, cr.Status.NextRetryTime) {
+		p, err := r.attemptFailed(ctx, cr, interrupted(attempt))
 		return cr, p, 0, err
 	}
 	p, err := r.call(ctx, cr, attempt)
@@ -71,20 +70,20 @@ func (r *Reconciler) call(ctx context.Context, cr *v1alpha1.AIAnalysis, attempt 
 	defer r.runs.calling(cr.UID, nil)
 
 	answer, made, err := r.HolmesGPT.Investigate(callCtx, cr, attempt)
-	var failure *CallError
-	if err != nil && !errors.As(err, &failure) {
-		failure = &CallError{Class: ClassPermanent, Alert: true, Text: cut(err.Error(), 512), Err: err}
+	failure := failureOf(err)
+	var records []entry
+	if made.Endpoint != "" {
+		records = append(records, callMade(r.Now(), made, attempt, failure))
+		r.runs.callEnded(cr.UID, records[0])
 	}
-	record := callMade(r.Now(), made, attempt, failure)
-	r.runs.callEnded(cr.UID, record)
 	if failure != nil && failure.Class == ClassCancelled {
 		return nil, nil
 	}
 	if failure != nil {
-		return r.attemptFailed(ctx, cr, failure, &record)
+		return r.attemptFailed(ctx, cr, failure, records...)
 	}
 	p := newPlan(cr, r.Now())
-	p.audit(record)
+	p.audit(records...)
 	p.next.InvestigationTime = max(1, made.Duration.Milliseconds())
 	logger := log.FromContext(ctx)
 	for _, note := range sanitise(answer, &cr.Spec, p.now) {
@@ -96,13 +95,11 @@ func (r *Reconciler) call(ctx context.Context, cr *v1alpha1.AIAnalysis, attempt 
 	return p, p.investigated(answer, &cr.Spec)
 }
 
-// attemptFailed schedules the next attempt or ends the analysis. made is nil if no request was sent.
-func (r *Reconciler) attemptFailed(ctx context.Context, cr *v1alpha1.AIAnalysis, failure *CallError, made *entry) (*plan, error) {
+// attemptFailed schedules the next attempt or ends the analysis. Without a request there is no record of one.
+func (r *Reconciler) attemptFailed(ctx context.Context, cr *v1alpha1.AIAnalysis, failure *CallError, record ...entry) (*plan, error) {
 	p := newPlan(cr, r.Now())
 	n := cr.Status.ConsecutiveFailures + 1
-	if made != nil {
-		p.audit(*made)
-	}
+	p.audit(record...)
 	occurred := errorOccurred(p.now, cr.Status.Phase, failure.Class, failure.Text)
 	occurred.data["attempt"] = n
 	p.audit(occurred)

@@ -147,6 +147,7 @@ type reply struct {
 	answer *Answer
 	err    *CallError
 	status int
+	unsent bool
 }
 
 // scriptedHolmes answers in order; the last reply is repeated. block, if set, makes a call wait for the end of its context.
@@ -163,10 +164,13 @@ func (h *scriptedHolmes) Investigate(ctx context.Context, _ *v1alpha1.AIAnalysis
 	h.attempts = append(h.attempts, attempt)
 	next := h.replies[min(len(h.attempts), len(h.replies))-1]
 	if until, ok := ctx.Deadline(); ok {
-		h.limits = append(h.limits, time.Until(until).Round(time.Second))
+		h.limits = append(h.limits, time.Until(until))
 	}
 	h.mu.Unlock()
 	call := Call{Endpoint: "/api/v1/incident/analyze", Status: next.status, Duration: 1500 * time.Microsecond}
+	if next.unsent {
+		call = Call{}
+	}
 	if h.block != nil {
 		close(h.block)
 		<-ctx.Done()
@@ -190,11 +194,13 @@ func (p *fixedPolicy) Evaluate(_ context.Context, input map[string]any) (Verdict
 	return p.verdict, p.err
 }
 
-// memoryAudit stores at once if up, else never.
+// memoryAudit stores at once if up, else never, and has refused what it is told to.
 type memoryAudit struct {
-	up     bool
-	events map[string]AuditEvent
-	order  []string
+	up        bool
+	events    map[string]AuditEvent
+	order     []string
+	forgotten []types.UID
+	refused   []string
 }
 
 func (a *memoryAudit) Submit(_ types.NamespacedName, events []AuditEvent) {
@@ -210,7 +216,7 @@ func (a *memoryAudit) Submit(_ types.NamespacedName, events []AuditEvent) {
 }
 
 func (a *memoryAudit) Delivery(uid types.UID) (d Delivery) {
-	d.Failing = !a.up
+	d.Failing, d.Rejected = !a.up, a.refused
 	for _, e := range a.events {
 		if a.up && e.UID == uid {
 			d.Stored++
@@ -226,4 +232,4 @@ func (a *memoryAudit) Abandon(_ types.UID, events []AuditEvent) (lost []string) 
 	return lost
 }
 
-func (a *memoryAudit) Forget(types.UID) {}
+func (a *memoryAudit) Forget(uid types.UID) { a.forgotten = append(a.forgotten, uid) }

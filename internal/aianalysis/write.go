@@ -34,7 +34,10 @@ func (r *Reconciler) write(ctx context.Context, cr *v1alpha1.AIAnalysis, next *v
 			r.runs.stored(attempt)
 			return attempt, nil
 		}
-		if apierrors.IsNotFound(failure) || apierrors.IsInvalid(failure) {
+		if apierrors.IsNotFound(failure) {
+			return nil, errSuperseded
+		}
+		if apierrors.IsInvalid(failure) {
 			break
 		}
 		if err := sleep(ctx, wait); err != nil {

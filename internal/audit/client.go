@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -23,6 +22,8 @@ const (
 	readyPath  = "/health/ready"
 	maxReply   = 1 << 20
 	timeFormat = "2006-01-02T15:04:05.000000Z"
+
+	maxRetryAfter = 5 * time.Minute
 )
 
 // event is one AuditEventRequest of Data Storage.
@@ -83,11 +84,11 @@ func (c *Client) Ready(ctx context.Context) error {
 	}
 	answer, err := c.http.Do(req)
 	if err != nil {
-		return cause(err)
+		return errors.Unwrap(err) // without the method and URL that net/http puts before it
 	}
 	defer answer.Body.Close()
 	if _, err := io.Copy(io.Discard, io.LimitReader(answer.Body, maxReply)); err != nil {
-		return cause(err)
+		return err
 	}
 	if answer.StatusCode != http.StatusOK {
 		return fmt.Errorf("HTTP %d", answer.StatusCode)
@@ -113,12 +114,12 @@ func (c *Client) post(ctx context.Context, events [][]byte) reply {
 	}
 	answer, err := c.http.Do(req)
 	if err != nil {
-		return reply{err: cause(err)}
+		return reply{err: errors.Unwrap(err)}
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxReply))
 	if err != nil {
-		return reply{err: cause(err)}
+		return reply{err: err}
 	}
 	return read(answer, text)
 }
@@ -137,19 +138,10 @@ func read(answer *http.Response, text []byte) reply {
 		result.detail = strings.Trim(body.Title+": "+body.Detail, ": ")
 	}
 	if seconds, err := strconv.ParseInt(answer.Header.Get("Retry-After"), 10, 32); err == nil && seconds > 0 {
-		result.retryAfter = time.Duration(seconds) * time.Second
+		result.retryAfter = min(time.Duration(seconds)*time.Second, maxRetryAfter)
 	}
 	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
 		result.date = date
 	}
 	return result
-}
-
-// cause drops the method and URL that net/http puts before an error.
-func cause(err error) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		return wrapped.Err
-	}
-	return err
 }

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -31,21 +32,22 @@ type Log struct {
 	more chan struct{} // something was submitted
 	kick chan struct{} // Data Storage is back: do not wait any longer
 
-	mu     sync.Mutex
-	queue  []*item
-	parked []*item // not before their time
-	tracks map[types.UID]*track
-	wrote  bool // an id mismatch was already logged
+	mu             sync.Mutex
+	queue          []*item
+	parked         []*item // not before their time
+	tracks         map[types.UID]*track
+	mismatchLogged bool
 }
 
 // item is one event on its way.
 type item struct {
-	id      string
-	uid     types.UID
-	at      time.Time // of the event
-	body    []byte
-	queued  time.Time
-	notTill time.Time
+	id        string
+	uid       types.UID
+	track     *track    // that it was submitted for
+	at        time.Time // of the event
+	body      []byte
+	queued    time.Time
+	notBefore time.Time
 }
 
 // track is what is known of the events of one CR.
@@ -56,6 +58,8 @@ type track struct {
 	detail   string
 	failing  bool
 	ended    bool // the last event of the analysis is among them
+
+	abandoned bool // what is in flight is dropped if it comes back
 }
 
 // New makes a log that sends through client.
@@ -91,7 +95,7 @@ func (l *Log) Submit(owner types.NamespacedName, events []aianalysis.AuditEvent)
 			continue
 		}
 		t.known[e.ID] = false
-		l.queue = append(l.queue, &item{id: e.ID, uid: e.UID, at: e.At, body: body, queued: l.now()})
+		l.queue = append(l.queue, &item{id: e.ID, uid: e.UID, track: t, at: e.At, body: body, queued: l.now()})
 		l.metrics.Buffered.Inc()
 	}
 	l.measure()
@@ -115,29 +119,32 @@ func (l *Log) Delivery(uid types.UID) aianalysis.Delivery {
 	return result
 }
 
-// Abandon implements aianalysis.AuditLog.
+// Abandon implements aianalysis.AuditLog. An event in flight is among the lost ones, and counts as dropped if it comes back.
 func (l *Log) Abandon(uid types.UID, events []aianalysis.AuditEvent) (lost []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.tracks[uid]
-	rejected := map[string]bool{}
-	if t != nil {
-		for _, id := range t.rejected {
-			rejected[id] = true
-		}
+	if t == nil {
+		t = &track{}
 	}
-	gone := map[string]bool{}
-	for _, e := range events {
-		if t == nil || !t.known[e.ID] {
-			lost = append(lost, e.ID)
-			gone[e.ID] = true
-			if !rejected[e.ID] {
-				l.metrics.Dropped.Inc()
-			}
-		}
-	}
-	l.queue, l.parked = without(l.queue, gone), without(l.parked, gone)
+	t.abandoned = true
 	delete(l.tracks, uid)
+	waiting := map[string]bool{}
+	for _, i := range slices.Concat(l.queue, l.parked) {
+		waiting[i.id] = true
+	}
+	for _, e := range events {
+		stored, known := t.known[e.ID]
+		if stored {
+			continue
+		}
+		lost = append(lost, e.ID)
+		if !known || waiting[e.ID] {
+			l.metrics.Dropped.Inc()
+		}
+	}
+	gone := func(i *item) bool { return i.uid == uid }
+	l.queue, l.parked = slices.DeleteFunc(l.queue, gone), slices.DeleteFunc(l.parked, gone)
 	l.measure()
 	return lost
 }
@@ -167,14 +174,4 @@ func signal(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
-}
-
-func without(items []*item, gone map[string]bool) []*item {
-	kept := items[:0]
-	for _, i := range items {
-		if !gone[i.id] {
-			kept = append(kept, i)
-		}
-	}
-	return kept
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -201,6 +202,22 @@ func TestAbandonNamesWhatIsLost(t *testing.T) {
 	}
 }
 
+func TestAbandonedInFlight(t *testing.T) {
+	for status, dropped := range map[int]float64{http.StatusCreated: 0, http.StatusAccepted: 3, http.StatusServiceUnavailable: 3} {
+		var b *bench
+		var lost []string
+		b = newBench(t, func([]event) (int, string) {
+			lost = b.Abandon("u", events(3))
+			return status, "{}"
+		}, 100)
+		b.Submit(owner, events(3))
+		b.Flush(context.Background())
+		if n := testutil.ToFloat64(b.metrics.Dropped); len(lost) != 3 || n != dropped || b.Left() != 0 || len(b.woken) != 0 {
+			t.Errorf("%d: lost %v, dropped %v, left %d, woken %v", status, lost, n, b.Left(), b.woken)
+		}
+	}
+}
+
 func TestRunSendsWithinTheFlushInterval(t *testing.T) {
 	b := newBench(t, always(http.StatusServiceUnavailable), 100)
 	b.Log.now = time.Now
@@ -221,5 +238,40 @@ func TestRunSendsWithinTheFlushInterval(t *testing.T) {
 	<-done
 	if d := b.Delivery("u"); d.Stored != 7 {
 		t.Errorf("%+v", d)
+	}
+}
+
+// transport answers without a network, so that time can be the bubble's.
+type transport func() *http.Response
+
+func (f transport) RoundTrip(*http.Request) (*http.Response, error) { return f(), nil }
+
+func TestWaitsAfterAFailure(t *testing.T) {
+	for name, row := range map[string]struct {
+		retryAfter  string
+		least, most time.Duration
+	}{
+		"back-off":             {"", 900 * time.Millisecond, 1100 * time.Millisecond},
+		"Retry-After":          {"7", 7 * time.Second, 7 * time.Second},
+		"Retry-After, bounded": {"86400", maxRetryAfter, maxRetryAfter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := New(Config{BufferSize: 9, BatchSize: 9, Logger: logr.Discard()}, NewClient("http://store", "", time.Second), NewMetrics(prometheus.NewRegistry()))
+				var posts []time.Time
+				l.client.http.Transport = transport(func() *http.Response {
+					posts = append(posts, time.Now())
+					return &http.Response{StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {row.retryAfter}}, Body: http.NoBody}
+				})
+				l.Kick()                       // Data Storage was there before the first try
+				l.Submit(owner, events(2)[:1]) // not the last of its analysis: nobody is told
+				ctx, cancel := context.WithTimeout(t.Context(), maxRetryAfter+5*time.Second)
+				defer cancel()
+				l.Run(ctx)
+				if len(posts) < 2 || posts[1].Sub(posts[0]) < row.least || posts[1].Sub(posts[0]) > row.most {
+					t.Errorf("posts at %v", posts)
+				}
+			})
+		})
 	}
 }

@@ -27,6 +27,10 @@ func (l *Log) Run(ctx context.Context) {
 			l.idle(ctx)
 			continue
 		}
+		select {
+		case <-l.kick: // of before this try: it says nothing about what comes of it
+		default:
+		}
 		asked, ok := l.deliver(ctx, batch)
 		if ok {
 			wait = 0
@@ -80,7 +84,7 @@ func (l *Log) take(now bool) []*item {
 func (l *Log) unpark() {
 	var waiting []*item
 	for _, i := range l.parked {
-		if i.notTill.After(l.now()) {
+		if i.notBefore.After(l.now()) {
 			waiting = append(waiting, i)
 			continue
 		}
@@ -108,7 +112,7 @@ func (l *Log) untilDue() time.Duration {
 		wait = min(wait, l.queue[0].queued.Add(l.config.FlushInterval).Sub(l.now()))
 	}
 	for _, i := range l.parked {
-		wait = min(wait, i.notTill.Sub(l.now()))
+		wait = min(wait, i.notBefore.Sub(l.now()))
 	}
 	return max(wait, time.Millisecond)
 }
@@ -196,8 +200,8 @@ func split(batch []*item, invalid []int) [][]*item {
 func (l *Log) stored(batch []*item, r reply) {
 	l.mu.Lock()
 	for i, it := range batch {
-		if !l.wrote && i < len(r.ids) && r.ids[i] != it.id {
-			l.wrote = true
+		if !l.mismatchLogged && i < len(r.ids) && r.ids[i] != it.id {
+			l.mismatchLogged = true
 			l.config.Logger.Info("Data Storage assigns its own event ids: events sent again may be stored twice")
 		}
 		l.metrics.Written.Inc()
@@ -214,8 +218,8 @@ func (l *Log) stored(batch []*item, r reply) {
 func (l *Log) park(batch []*item) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, it := range batch {
-		it.notTill = l.now().Add(parkedWait)
+	for _, it := range l.wanted(batch) {
+		it.notBefore = l.now().Add(parkedWait)
 		l.parked = append(l.parked, it)
 	}
 	l.measure()
@@ -246,6 +250,7 @@ func (l *Log) away(batch []*item, r reply) {
 		l.config.Logger.Info("Data Storage is away, audit events are kept", "status", r.status, "detail", cause)
 	}
 	l.mu.Lock()
+	batch = l.wanted(batch)
 	l.queue = slices.Concat(batch, l.queue)
 	var news []types.NamespacedName
 	for _, it := range batch {
@@ -259,6 +264,19 @@ func (l *Log) away(batch []*item, r reply) {
 	l.measure()
 	l.mu.Unlock()
 	l.tell(news)
+}
+
+// wanted drops what was abandoned while it was in flight; it needs the lock.
+func (l *Log) wanted(batch []*item) []*item {
+	kept := make([]*item, 0, len(batch))
+	for _, it := range batch {
+		if it.track.abandoned {
+			l.metrics.Dropped.Inc()
+			continue
+		}
+		kept = append(kept, it)
+	}
+	return kept
 }
 
 // settled returns the owners of a batch whose events are all decided now; it needs the lock.

@@ -13,7 +13,6 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -27,10 +26,7 @@ import (
 // requestIDKind names a request to HolmesGPT-API by the rule that also names audit events.
 const requestIDKind = "holmesgpt.request"
 
-const (
-	defaultMaxBody = 4 << 20
-	maxErrorText   = 512
-)
+const defaultMaxBody = 4 << 20
 
 // Config says where HolmesGPT-API is.
 type Config struct {
@@ -77,11 +73,13 @@ func New(config Config) (*Client, error) {
 // Investigate sends one analysis request; see aianalysis.Investigator.
 func (c *Client) Investigate(ctx context.Context, cr *v1alpha1.AIAnalysis, attempt int32) (*aianalysis.Answer, aianalysis.Call, error) {
 	path, body := buildRequest(cr)
-	call := aianalysis.Call{Endpoint: path}
+	req, err := c.request(ctx, path, body, aianalysis.EventID(cr.UID, requestIDKind, attempt))
+	if err != nil {
+		return nil, aianalysis.Call{}, err
+	}
 	begun := time.Now()
-	head, text, err := c.post(ctx, path, body, aianalysis.EventID(cr.UID, requestIDKind, attempt))
-	call.Duration = time.Since(begun)
-	call.Status = head.status
+	head, text, err := c.send(req)
+	call := aianalysis.Call{Endpoint: path, Status: head.status, Duration: time.Since(begun)}
 	switch {
 	case err != nil:
 		return nil, call, err
@@ -103,7 +101,7 @@ func (c *Client) Ready(ctx context.Context) error {
 	}
 	reply, err := c.http.Do(req)
 	if err != nil {
-		return cause(err)
+		return errors.Unwrap(err) // without the method and URL that net/http puts before it
 	}
 	defer reply.Body.Close()
 	if reply.StatusCode != http.StatusOK {
@@ -118,15 +116,15 @@ type reply struct {
 	header http.Header
 }
 
-// post returns the answer's head and body, or a *aianalysis.CallError; with the head, if the body was unusable.
-func (c *Client) post(ctx context.Context, path string, body any, id string) (head reply, text []byte, err error) {
+// request makes what is sent, or a *aianalysis.CallError.
+func (c *Client) request(ctx context.Context, path string, body any, id string) (*http.Request, error) {
 	payload, err := json.Marshal(body)
 	if err != nil {
-		return head, nil, &aianalysis.CallError{Class: aianalysis.ClassPermanent, Alert: true, Text: "holmesgpt-api: request cannot be encoded", Err: err}
+		return nil, notSent("request cannot be encoded", err)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.config.URL+path, bytes.NewReader(payload))
 	if err != nil {
-		return head, nil, &aianalysis.CallError{Class: aianalysis.ClassPermanent, Alert: true, Text: "holmesgpt-api: request cannot be made", Err: err}
+		return nil, notSent("request cannot be made", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
@@ -134,33 +132,45 @@ func (c *Client) post(ctx context.Context, path string, body any, id string) (he
 	if c.config.TokenFile != "" {
 		token, err := os.ReadFile(c.config.TokenFile)
 		if err != nil {
-			return head, nil, &aianalysis.CallError{Class: aianalysis.ClassPermanent, Alert: true, Text: "holmesgpt-api: token file cannot be read", Err: err}
+			return nil, notSent("token file cannot be read", err)
 		}
 		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	}
+	return req, nil
+}
+
+func notSent(why string, err error) error {
+	return &aianalysis.CallError{Class: aianalysis.ClassPermanent, Alert: true, Text: "holmesgpt-api: " + why, Err: err}
+}
+
+// send returns the answer's head and body, or a *aianalysis.CallError; with the head, if the body was unusable. Of any status but 200
+// the body only explains: what cannot be read of it is left out.
+func (c *Client) send(req *http.Request) (head reply, text []byte, err error) {
 	answer, err := c.http.Do(req)
 	if err != nil {
-		return head, nil, noResponse(ctx, err)
+		return head, nil, noResponse(req.Context(), errors.Unwrap(err)) // without method and URL
 	}
 	defer answer.Body.Close()
 	head = reply{status: answer.StatusCode, header: answer.Header}
 	text, err = io.ReadAll(io.LimitReader(answer.Body, c.config.MaxResponseBytes+1))
 	switch {
+	case head.status != http.StatusOK:
+		return head, text, nil
 	case err != nil:
-		return head, nil, noResponse(ctx, err)
-	case int64(len(text)) > c.config.MaxResponseBytes && head.status == http.StatusOK:
+		return head, nil, noResponse(req.Context(), err)
+	case int64(len(text)) > c.config.MaxResponseBytes:
 		return head, nil, invalid(fmt.Sprintf("body is larger than %d bytes", c.config.MaxResponseBytes))
 	}
 	return head, text, nil
 }
 
 func invalid(what string) error {
-	return &aianalysis.CallError{Class: aianalysis.ClassInvalidResponse, Alert: true, Text: limit("holmesgpt-api: invalid response: " + what)}
+	return &aianalysis.CallError{Class: aianalysis.ClassInvalidResponse, Alert: true, Text: "holmesgpt-api: invalid response: " + what}
 }
 
 // noResponse classifies a transport failure. An unresolvable name and a refused connection alert: nothing is there.
 func noResponse(ctx context.Context, err error) error {
-	failure := &aianalysis.CallError{Class: aianalysis.ClassNetwork, Err: err, Text: limit("holmesgpt-api: no response: " + cause(err).Error())}
+	failure := &aianalysis.CallError{Class: aianalysis.ClassNetwork, Err: err, Text: "holmesgpt-api: no response: " + err.Error()}
 	var dns *net.DNSError
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
@@ -173,24 +183,21 @@ func noResponse(ctx context.Context, err error) error {
 	return failure
 }
 
-// cause drops the method and URL that net/http puts before an error.
-func cause(err error) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		return wrapped.Err
-	}
-	return err
-}
-
 // refused turns any status but 200 into an error.
 func (c *Client) refused(head reply, body []byte) error {
 	class, alert := aianalysis.ClassOfStatus(head.status)
 	failure := &aianalysis.CallError{Class: class, Alert: alert,
-		Text: limit(fmt.Sprintf("holmesgpt-api: HTTP %d: %s", head.status, describe(head.header, body)))}
+		Text: fmt.Sprintf("holmesgpt-api: HTTP %d: %s", head.status, describe(head.header, body))}
 	if head.status == http.StatusTooManyRequests || head.status == http.StatusServiceUnavailable {
 		failure.RetryAfter = retryAfter(head.header.Get("Retry-After"), c.now())
 	}
 	return failure
+}
+
+// problem is what is quoted of a problem document.
+type problem struct {
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
 }
 
 // describe quotes title and detail of a problem document, and of any other body only its size and type.
@@ -200,9 +207,9 @@ func describe(header http.Header, body []byte) string {
 		kind = "unknown type"
 	}
 	if kind == "application/problem+json" {
-		var problem struct{ Title, Detail string }
-		if json.Unmarshal(body, &problem) == nil && problem.Title != "" {
-			return problem.Title + ": " + problem.Detail
+		var p problem
+		if json.Unmarshal(body, &p) == nil && p.Title != "" {
+			return p.Title + ": " + p.Detail
 		}
 	}
 	return fmt.Sprintf("%d bytes of %s", len(body), kind)
@@ -217,11 +224,4 @@ func retryAfter(text string, now time.Time) time.Duration {
 		return max(0, at.Sub(now))
 	}
 	return 0
-}
-
-func limit(text string) string {
-	if runes := []rune(text); len(runes) > maxErrorText {
-		return string(runes[:maxErrorText-1]) + "…"
-	}
-	return text
 }

@@ -116,6 +116,35 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// A body that breaks off takes nothing from what the status says, unless the body is the answer.
+func TestBrokenBody(t *testing.T) {
+	for status, class := range map[int]aianalysis.Class{200: "Network", 401: "Authentication", 404: "Configuration", 429: "RateLimit", 503: "Transient"} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte("{"))
+		}))
+		_, call, failure := ask(t, server.URL, time.Minute)
+		server.Close()
+		if failure == nil || failure.Class != class || call.Status != status || (failure.RetryAfter == 7*time.Second) != (status == 429 || status == 503) {
+			t.Errorf("%d: %d, %+v", status, call.Status, failure)
+		}
+	}
+}
+
+func TestUnreadableTokenIsNoCall(t *testing.T) {
+	client, err := New(Config{URL: "http://127.0.0.1:1", TokenFile: filepath.Join(t.TempDir(), "missing")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failure *aianalysis.CallError
+	_, call, err := client.Investigate(t.Context(), incident(), 1)
+	if !errors.As(err, &failure) || failure.Class != aianalysis.ClassPermanent || !failure.Alert || call != (aianalysis.Call{}) {
+		t.Errorf("%+v, %v", call, err)
+	}
+}
+
 func TestNoResponse(t *testing.T) {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {

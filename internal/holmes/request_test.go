@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"sigs.k8s.io/yaml"
@@ -65,5 +66,50 @@ func TestSparseRequest(t *testing.T) {
 	cr.Spec.IsRecoveryAttempt = true
 	if _, body = buildRequest(cr); body.ErrorMessage != nil || body.PreviousExecution != nil || !body.IsRecoveryAttempt {
 		t.Errorf("%+v", body)
+	}
+}
+
+// The CRD lets no value in that HolmesGPT-API would refuse.
+func TestEnumsKeepTheContract(t *testing.T) {
+	text, err := os.ReadFile("../../config/crd/kubernaut.ai_aianalyses.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var crd struct {
+		Spec struct {
+			Versions []struct {
+				Schema struct{ OpenAPIV3Schema *schema }
+			}
+		}
+	}
+	if err := yaml.Unmarshal(text, &crd); err != nil {
+		t.Fatal(err)
+	}
+	at := crd.Spec.Versions[0].Schema.OpenAPIV3Schema
+	for _, step := range []string{"spec", "analysisRequest", "signalContext", "enrichmentResults", "detectedLabels"} {
+		at = at.Properties[step]
+	}
+	c := readContract(t)
+	checked := 0
+	for name, property := range c.Components.Schemas["DetectedLabels"].Properties {
+		allowed, ours := property.Enum, at.Properties[name].Enum
+		if property.Items != nil {
+			allowed, ours = property.Items.Enum, at.Properties[name].Items.Enum
+		}
+		if allowed == nil {
+			continue
+		}
+		checked++
+		if ours == nil {
+			t.Errorf("%s: any value in the CRD, some in the contract", name)
+		}
+		for _, value := range ours {
+			if !slices.Contains(allowed, value) {
+				t.Errorf("%s: %q of the CRD is not in the contract", name, value)
+			}
+		}
+	}
+	if checked == 0 {
+		t.Error("the contract has no enum any more: this test is of no use")
 	}
 }

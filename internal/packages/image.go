@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/kubernaut-ai/kubernaut/pkg/engine"
+	"github.com/kubernaut-ai/kubernaut/pkg/image"
 )
 
 //go:embed files
@@ -50,6 +51,9 @@ func (s *Source) ensure(ctx context.Context, r recipe, log io.Writer) (string, e
 		s.note("%s: reuse", r.ref())
 		return r.ref(), nil
 	}
+	if s.LookOnly {
+		return "", &MissingError{Ref: r.ref(), Why: why}
+	}
 	unlock, err := s.lock(ctx, "image-"+r.name)
 	if err != nil {
 		return "", err
@@ -69,15 +73,22 @@ func (s *Source) ensure(ctx context.Context, r recipe, log io.Writer) (string, e
 	return r.ref(), err
 }
 
+// MissingError is of a source that only looks: an image would have to be made.
+type MissingError struct{ Ref, Why string }
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("image %s would have to be made: %s", e.Ref, e.Why)
+}
+
 // why says what is wrong with the image in the store; empty when nothing is.
 func (s *Source) why(ctx context.Context, r recipe) (string, error) {
-	image, err := s.Engine.Inspect(ctx, r.ref())
+	there, err := s.Engine.Inspect(ctx, r.ref())
 	switch {
 	case errors.Is(err, engine.ErrNoImage):
 		return "it is not in the store", nil
 	case err != nil:
 		return "", err
-	case image.Labels[digestLabel] != r.key:
+	case there.Labels[digestLabel] != r.key:
 		return "the store's image of that name is not ours", nil
 	}
 	return "", nil
@@ -134,6 +145,7 @@ func (s *Source) buildOn(ctx context.Context, r recipe, at place, base string, l
 		Args:       map[string]string{"BASE": base},
 		Labels:     r.labels(),
 	}
+	build.Labels[image.LabelRun] = s.Run
 	if ignore, err := embedded.ReadFile("files/" + name + ".dockerignore"); err == nil {
 		build.Ignore = build.Dockerfile + ".dockerignore"
 		if err := os.WriteFile(build.Ignore, ignore, 0o644); err != nil {

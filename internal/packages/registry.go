@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"sigs.k8s.io/kind/pkg/apis/config/defaults"
@@ -16,16 +17,23 @@ import (
 // pullLimit is for one image; the largest is some 400 MB.
 const pullLimit = 10 * time.Minute
 
-func publicNode() string { return defaults.Image }
+// publicNode is named in full: podman asks which registry is meant otherwise.
+func publicNode() string { return "docker.io/" + defaults.Image }
 
-func (s *Source) pullBases(ctx context.Context, log io.Writer) (Bases, error) {
-	bases := Bases{Args: map[string]string{}, Digests: map[string]string{}}
+// pullBases gives each base a local name by its id, so that a tag that moved in the registry is another base.
+func (s *Source) pullBases(ctx context.Context, log io.Writer) (map[string]string, error) {
+	bases := map[string]string{}
 	for arg, ref := range map[string]string{"GO_IMAGE": goToolset, "PYTHON_IMAGE": python} {
 		image, err := s.pull(ctx, ref, log)
 		if err != nil {
-			return Bases{}, err
+			return nil, err
 		}
-		bases.Args[arg], bases.Digests[arg] = ref, image.ID
+		name := strings.ToLower(strings.ReplaceAll(arg, "_", "-"))
+		id := strings.TrimPrefix(image.ID, "sha256:")
+		bases[arg] = "localhost/kubernaut-" + name + ":h-" + id[:min(12, len(id))]
+		if _, err := s.Engine.Do(ctx, "tag", ref, bases[arg]); err != nil {
+			return nil, fmt.Errorf("naming %q by its id: %w", ref, err)
+		}
 	}
 	return bases, nil
 }
@@ -45,6 +53,9 @@ func (s *Source) pull(ctx context.Context, ref string, log io.Writer) (engine.Im
 	image, err := s.Engine.Inspect(ctx, ref)
 	if err == nil || !errors.Is(err, engine.ErrNoImage) {
 		return image, err
+	}
+	if s.LookOnly {
+		return image, &MissingError{Ref: ref, Why: "it is not in the store"}
 	}
 	s.note("%s: pull", ref)
 	bounded, cancel := context.WithTimeoutCause(ctx, pullLimit, fmt.Errorf("no end after %s", pullLimit))

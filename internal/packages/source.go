@@ -81,32 +81,27 @@ type Source struct {
 	Host     engine.Host
 	Mirror   string            // Debian mirror; empty is mmdebstrap's default with updates and security
 	Progress func(line string) // one line a step, for people; called from several goroutines; may be nil
+	Run      string            // the label of what is built, so that a cancelled build can be cleared away
+	LookOnly bool              // make and pull nothing: a MissingError instead
 }
 
-// Bases are the base images of our own images.
-type Bases struct {
-	Args    map[string]string // build argument -> reference
-	Digests map[string]string // build argument -> what changes when the image does
-}
-
-// Base makes the images that Dockerfiles name by GO_IMAGE and PYTHON_IMAGE.
-func (s *Source) Base(ctx context.Context, log io.Writer) (Bases, error) {
+// Base makes the images that Dockerfiles name by GO_IMAGE and PYTHON_IMAGE: build argument to reference. Another image is
+// another reference.
+func (s *Source) Base(ctx context.Context, log io.Writer) (map[string]string, error) {
 	if s.Mode == Registry {
 		return s.pullBases(ctx, log)
 	}
 	tools, err := s.goTools(ctx)
 	if err != nil {
-		return Bases{}, err
+		return nil, err
 	}
 	debian := s.debianImage(pythonRoot())
 	golang := s.golangImage(debian, tools)
-	bases := Bases{Args: map[string]string{}, Digests: map[string]string{}}
+	bases := map[string]string{}
 	for arg, image := range map[string]recipe{"PYTHON_IMAGE": debian, "GO_IMAGE": golang} {
-		ref, err := s.ensure(ctx, image, log)
-		if err != nil {
-			return Bases{}, err
+		if bases[arg], err = s.ensure(ctx, image, log); err != nil {
+			return nil, err
 		}
-		bases.Args[arg], bases.Digests[arg] = ref, image.key
 	}
 	return bases, nil
 }
@@ -127,10 +122,11 @@ func (s *Source) ThirdParty(ctx context.Context, log io.Writer) (map[string]stri
 	return refs, nil
 }
 
-// Node makes the Kind node image. In registry mode kind pulls its own.
+// Node makes the Kind node image. In registry mode it is the one of the pinned kind module.
 func (s *Source) Node(ctx context.Context, log io.Writer) (string, error) {
 	if s.Mode == Registry {
-		return publicNode(), nil
+		_, err := s.pull(ctx, publicNode(), log)
+		return publicNode(), err
 	}
 	image, err := s.nodeImage(ctx)
 	if err != nil {

@@ -122,9 +122,9 @@ func TestBaseIsMadeOnceThenReused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, arg := range []string{"GO_IMAGE", "PYTHON_IMAGE"} {
-		ref := bases.Args[arg]
-		if images.images[ref] != bases.Digests[arg] || !strings.HasSuffix(ref, ":h-"+bases.Digests[arg][:12]) {
-			t.Errorf("%s is %q with digest %q, store %v", arg, ref, bases.Digests[arg], images.images)
+		ref := bases[arg]
+		if digest := images.images[ref]; digest == "" || !strings.HasSuffix(ref, ":h-"+digest[:12]) {
+			t.Errorf("%s is %q, store %v", arg, ref, images.images)
 		}
 	}
 	from := len(recorder.Calls())
@@ -186,7 +186,7 @@ func TestRegistryPullsWhatTheStoreLacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bases.Args["GO_IMAGE"] != goToolset || bases.Digests["GO_IMAGE"] != "1dpulled" {
+	if bases["GO_IMAGE"] != "localhost/kubernaut-go-image:h-1dpulled" {
 		t.Errorf("got %v", bases)
 	}
 	from := len(recorder.Calls())
@@ -196,8 +196,29 @@ func TestRegistryPullsWhatTheStoreLacks(t *testing.T) {
 	if got := verbs(recorder, from); slices.Contains(got, "podman pull") {
 		t.Errorf("pulled again: %q", got)
 	}
-	if ref, err := s.Node(t.Context(), nil); err != nil || !strings.HasPrefix(ref, "kindest/node:v1.") {
+	ref, err := s.Node(t.Context(), nil)
+	if err != nil || !strings.HasPrefix(ref, "docker.io/kindest/node:v1.") {
 		t.Errorf("node %q, %v", ref, err)
+	}
+	if _, err := s.Engine.Inspect(t.Context(), ref); err != nil { // what making a cluster asks first
+		t.Errorf("the node image is not in the store: %v", err)
+	}
+}
+
+func TestLookOnlyMakesNothing(t *testing.T) {
+	for _, mode := range []Mode{Packages, Registry} {
+		s, images, _ := newSource(t, mode)
+		s.LookOnly = true
+		for name, ask := range map[string]func() error{
+			"base":        func() error { _, err := s.Base(t.Context(), nil); return err },
+			"third party": func() error { _, err := s.ThirdParty(t.Context(), nil); return err },
+			"node":        func() error { _, err := s.Node(t.Context(), nil); return err },
+		} {
+			var missing *MissingError
+			if err := ask(); !errors.As(err, &missing) || len(images.images) > 0 {
+				t.Errorf("%s, %s: error %v, store %v", mode, name, err, images.images)
+			}
+		}
 	}
 }
 

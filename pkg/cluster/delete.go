@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"k8s.io/client-go/tools/clientcmd"
@@ -91,15 +93,18 @@ func removeKubeconfig(path, name string) error {
 	if path == "" {
 		return nil
 	}
-	// kind's lock file stays when kind is stopped in the middle of a write.
-	if err := os.Remove(path + ".lock"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing the lock of kubeconfig: %w", err)
-	}
-	if ours, err := onlyOurs(path, name); err != nil || !ours {
+	ours, err := onlyOurs(path, name)
+	if err != nil {
 		return err
 	}
-	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("removing kubeconfig: %w", err)
+	if _, err := os.Stat(path); err == nil && !ours {
+		return nil
+	}
+	// kind's lock file stays when kind is stopped in the middle of a write.
+	for _, file := range []string{path + ".lock", path} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing kubeconfig: %w", err)
+		}
 	}
 	return nil
 }
@@ -116,12 +121,11 @@ func onlyOurs(path, name string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("reading kubeconfig %s: %w", path, err)
 	}
-	for other := range config.Clusters {
-		if other != "kind-"+name {
-			return false, nil
-		}
-	}
-	return true, nil
+	entries := slices.Collect(maps.Keys(config.Clusters))
+	entries = slices.AppendSeq(entries, maps.Keys(config.Contexts))
+	entries = slices.AppendSeq(entries, maps.Keys(config.AuthInfos))
+	other := func(entry string) bool { return entry != "kind-"+name }
+	return !slices.ContainsFunc(entries, other), nil
 }
 
 // free is an error when the file holds somebody else's clusters: kind would write into it.

@@ -118,7 +118,7 @@ func deadRuns(infos []Info, now time.Time) engine.Finding {
 		}
 	}
 	if len(dead) > 0 {
-		f.Level, f.Measured, f.Mend = engine.Warn, strings.Join(dead, ", "), "go tool mage e2e:orphans -reap"
+		f.Level, f.Measured, f.Mend = engine.Warn, strings.Join(dead, ", "), "remove each: go tool mage cluster:down, with KUBERNAUT_CLUSTER set to its name"
 	}
 	return f
 }

@@ -107,8 +107,11 @@ func (p *Platform) Build(ctx context.Context, h *stage.Handle, name string) erro
 		return &MissingImageError{Image: name, Reason: plan.Reason}
 	}
 	row.Decision, row.Cache = "build", "warm"
-	if plan.Reason == "first build" {
+	switch plan.Reason {
+	case image.ReasonFirst:
 		row.Cache = "cold"
+	case image.ReasonGone: // nobody knows what else went with it
+		row.Cache = "unknown"
 	}
 	h.Say("%s", plan.Reason)
 	result, err := p.Builder.Build(ctx, plan)

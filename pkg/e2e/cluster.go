@@ -15,6 +15,13 @@ import (
 // Up makes or adopts the cluster and connects to it.
 func (p *Platform) Up(ctx context.Context, h *stage.Handle) error {
 	standing, did, err := p.Clusters.Ensure(ctx, p.Cluster, h.Log())
+	for _, reason := range did.Reasons {
+		did.Notes = append(did.Notes, "cluster recreated: "+reason)
+	}
+	p.note(did.Notes...)
+	for _, note := range did.Notes {
+		h.Say("%s", note)
+	}
 	if err != nil {
 		return err
 	}
@@ -25,10 +32,6 @@ func (p *Platform) Up(ctx context.Context, h *stage.Handle) error {
 	p.mu.Lock()
 	p.cluster, p.action, p.client = standing, did.Action, client
 	p.mu.Unlock()
-	p.note(did.Notes...)
-	for _, reason := range did.Reasons {
-		p.note("cluster recreated: " + reason)
-	}
 	h.Note("%s, %d node Ready, Kubernetes %s", did.Action, len(standing.Nodes), standing.Kubernetes)
 	return nil
 }
@@ -86,12 +89,6 @@ func (p *Platform) Down(ctx context.Context, h *stage.Handle) error {
 	if err := p.Clusters.Delete(ctx, p.Cluster.Name); err != nil {
 		return err
 	}
-	h.Note("cluster %s deleted", p.Cluster.Name)
+	h.Note("cluster %s is gone", p.Cluster.Name)
 	return nil
-}
-
-// Port is the host port that a node port is mapped to in the standing cluster.
-func (p *Platform) Port(node int32) int32 {
-	standing, _ := p.Standing()
-	return standing.Ports[node]
 }

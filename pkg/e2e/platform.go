@@ -71,7 +71,7 @@ type MissingImageError struct {
 }
 
 func (e *MissingImageError) Error() string {
-	return fmt.Sprintf("image %s is not in the engine's store for this source tree (%s): run `go tool mage images:all` first", e.Image, e.Reason)
+	return fmt.Sprintf("image %s is not in the engine's store for this source tree (%s): build it first", e.Image, e.Reason)
 }
 
 // Facts are what a report says of images, loads and specs.

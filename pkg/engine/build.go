@@ -20,7 +20,6 @@ type Build struct {
 	Labels     map[string]string
 	Secrets    map[string]string // id -> file; a value never stands in the argument list
 	Platform   string            // empty: the engine's own
-	NoCache    bool              // no layer of an earlier build; cache mounts stay
 }
 
 // BuildArgs is the argument list after the engine's name and global options;
@@ -37,9 +36,6 @@ func (b Build) BuildArgs(name Name) []string {
 	}
 	if b.Platform != "" {
 		args = append(args, "--platform="+b.Platform)
-	}
-	if b.NoCache {
-		args = append(args, "--no-cache")
 	}
 	for _, tag := range b.Tags {
 		args = append(args, "--tag="+tag)

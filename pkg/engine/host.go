@@ -47,10 +47,11 @@ func ReadHost() Host {
 	return h
 }
 
-// capability reads the effective set of /proc/<pid>/status.
+// capability reads the bounding set of /proc/<pid>/status: what root may have
+// on this host. The effective set of an ordinary user is empty everywhere.
 func capability(status []byte, bit uint) bool {
 	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "CapEff:"); ok {
+		if value, ok := strings.CutPrefix(line, "CapBnd:"); ok {
 			set, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
 			return err == nil && set&(1<<bit) != 0
 		}

@@ -68,7 +68,7 @@ func (p Planner) memory(img Image) string { return filepath.Join(p.Memory, img.N
 func (p Planner) changed(img Image, now Inputs) (string, error) {
 	data, err := os.ReadFile(p.memory(img))
 	if errors.Is(err, os.ErrNotExist) {
-		return "first build", nil
+		return ReasonFirst, nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("reading the last inputs: %w", err)
@@ -99,6 +99,12 @@ func (p Planner) Remember(plan Plan) error {
 	return nil
 }
 
+// Reasons to build that no input explains.
+const (
+	ReasonFirst = "first build"
+	ReasonGone  = "image gone from the store"
+)
+
 // Difference says in one line what changed: up to three names and a count.
 func Difference(img Image, before, now Inputs) string {
 	var files, others []string
@@ -119,7 +125,7 @@ func Difference(img Image, before, now Inputs) string {
 		}
 	}
 	if len(files)+len(others) == 0 {
-		return "image gone from the store"
+		return ReasonGone
 	}
 	all := append(others, files...)
 	text := "changed: " + strings.Join(all[:min(3, len(all))], ", ")

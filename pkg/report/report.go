@@ -67,7 +67,7 @@ type Image struct {
 	ImageID     string    `json:"imageId"`
 	Decision    string    `json:"decision"` // reuse or build
 	Reason      string    `json:"reason"`
-	Cache       string    `json:"cache"` // cold, warm, reused or prebuilt
+	Cache       string    `json:"cache"` // cold, warm, reused, or unknown
 	Seconds     float64   `json:"seconds"`
 	PeakBytes   int64     `json:"peakBytes"`
 	SizeBytes   int64     `json:"sizeBytes"`

@@ -29,14 +29,15 @@ func Groups(records []Record) map[string]Span {
 	return spans
 }
 
-// CriticalPath is the chain that the end of the run waited for, first stage
-// first: from the stage that ended last, always back to the need that ended last.
+// CriticalPath is the chain that the end of the run's work waited for, first
+// stage first: from the stage that ended last, always back to the need that
+// ended last. Clean-ups come after it: they wait for everything.
 func CriticalPath(records []Record) []Record {
 	byName := map[string]Record{}
 	var last *Record
 	for i, r := range records {
 		byName[r.Name] = r
-		if r.State != Cancelled && (last == nil || r.End.After(last.End)) {
+		if r.State != Cancelled && !r.Cleanup && (last == nil || r.End.After(last.End)) {
 			last = &records[i]
 		}
 	}

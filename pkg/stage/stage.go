@@ -34,6 +34,8 @@ type Stage struct {
 	Needs    []string         // names of stages that ended before; for the record only
 	Tokens   map[string]int64 // taken from the run's pools while the deed runs
 	Deadline time.Duration    // 0 is the run's own
+
+	cleanup bool
 }
 
 // Record is what became of a stage.
@@ -47,6 +49,7 @@ type Record struct {
 	Start     time.Time        `json:"start"` // tokens granted; equal to Ready without tokens
 	End       time.Time        `json:"end"`
 	WaitedFor []string         `json:"waitedFor,omitempty"` // pools that were short
+	Cleanup   bool             `json:"cleanup,omitempty"`   // ran because the run was over
 	Note      string           `json:"note,omitempty"`      // what a person should know, one line
 	Error     string           `json:"error,omitempty"`
 	Log       string           `json:"log,omitempty"` // path relative to the run folder
@@ -109,6 +112,7 @@ func (r *Run) Do(s Stage, deed func(context.Context, *Handle) error) error {
 // context of its own, bounded by the stage's deadline, and its failure is
 // recorded beside the first one and cancels nothing.
 func (r *Run) Cleanup(s Stage, deed func(context.Context, *Handle) error) error {
+	s.cleanup = true
 	return r.do(context.WithoutCancel(r.ctx), s, deed)
 }
 
@@ -148,7 +152,7 @@ func protect(ctx context.Context, h *Handle, deed func(context.Context, *Handle)
 
 func (r *Run) open(s Stage) (*Handle, error) {
 	now := r.now()
-	rec := &Record{Name: s.Name, Group: s.Group, State: Waiting, Needs: s.Needs, Tokens: s.Tokens, Ready: now, Start: now, End: now}
+	rec := &Record{Name: s.Name, Group: s.Group, State: Waiting, Needs: s.Needs, Tokens: s.Tokens, Cleanup: s.cleanup, Ready: now, Start: now, End: now}
 	rec.Log = filepath.Join("logs", strings.ReplaceAll(s.Name, ":", "-")+".log")
 	log, err := newLog(filepath.Join(r.Dir, rec.Log), r.Mask)
 	if err != nil {

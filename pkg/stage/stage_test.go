@@ -206,6 +206,7 @@ func TestCriticalPathAndWithout(t *testing.T) {
 		{Name: "build", Group: "build", State: stage.Done, Needs: []string{"plan"}, Ready: at(1), Start: at(1), End: at(9)},
 		{Name: "cluster", Group: "cluster", State: stage.Done, Needs: []string{"plan"}, Ready: at(1), Start: at(1), End: at(4)},
 		{Name: "suite", Group: "suite", State: stage.Done, Needs: []string{"build", "cluster"}, Ready: at(9), Start: at(9), End: at(12)},
+		{Name: "teardown", Group: "teardown", State: stage.Done, Cleanup: true, Ready: at(12), Start: at(12), End: at(15)},
 	}
 	var names []string
 	for _, r := range stage.CriticalPath(records) {

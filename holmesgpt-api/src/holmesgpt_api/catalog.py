@@ -104,18 +104,25 @@ class Catalog:
         raise errors.catalog_unavailable(retry_after)
 
     async def _once(self, operation: str, method: str, path: str, body: Any) -> httpx.Response | None:
+        content = bytearray()
         try:
-            response = await self._client.request(method, path, json=body)
+            async with self._client.stream(method, path, json=body) as response:
+                async for chunk in response.aiter_bytes():
+                    content += chunk
+                    if len(content) > MAX_ANSWER_BYTES:
+                        content.clear()  # as good as no answer
+                        break
         except httpx.HTTPError:
             self._metrics.catalog_requests.labels(operation, "none").inc()
             return None
         self._metrics.catalog_requests.labels(operation, str(response.status_code)).inc()
-        return response
+        wait = {k: v for k, v in response.headers.items() if k.lower() == "retry-after"}
+        return httpx.Response(response.status_code, headers=wait, content=bytes(content))
 
 
 def _object(response: httpx.Response) -> dict[str, Any]:
     try:
-        value = response.json() if len(response.content) <= MAX_ANSWER_BYTES else None
+        value = response.json()
     except (ValueError, RecursionError):
         value = None
     return value if isinstance(value, dict) else {}

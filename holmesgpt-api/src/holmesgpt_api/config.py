@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,12 +171,17 @@ def load(config_file: str | None, env: Mapping[str, str]) -> Settings:
         try:
             values[key.path] = key.check(value)
         except BadValueError as error:
-            mistakes.append(f"{key.path}: {error} (got {str(value)[:64]}, from {where})")
+            mistakes.append(f"{key.path}: {error} (got {_shown(value)}, from {where})")
     api_key = _read_api_key(values.get("llm.secrets_file"), env, mistakes)
     if mistakes:
         raise ConfigError(mistakes)
     sources = {key.path: given.get(key.path, (None, "default", ""))[1] for key in KEYS}
     return Settings(values, sources, api_key, tuple(ignored))
+
+
+def _shown(value: Any) -> str:
+    """A refused value, without what stands before the host of a URL: a password would reach the log."""
+    return re.sub(r"//[^/]*@", "//***@", str(value))[:64]
 
 
 def _read_file(name: str | None, given: dict[str, tuple[Any, str, str]], mistakes: list[str]) -> list[str]:

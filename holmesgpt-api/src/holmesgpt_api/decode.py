@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from holmesgpt_api.errors import ServiceError, bad_request
+from holmesgpt_api.errors import bad_request
 
 MAX_DEPTH = 64
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -119,6 +119,3 @@ def _bound_text(ctx: dict[str, Any], value: Any) -> str:
     if isinstance(value, float) or "le" in ctx:
         return f"must be between 0 and 1 (got {str(value)[:64]})"
     return f"must be at least {ctx['ge']} (got {str(value)[:64]})"
-
-
-__all__ = ["ServiceError", "decode", "find_flaws", "load_json"]

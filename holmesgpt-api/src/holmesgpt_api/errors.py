@@ -94,6 +94,7 @@ def problem(error: ServiceError, instance: str, request_id: str) -> dict[str, An
 
 def parse_retry_after(value: str | None) -> int | None:
     """Whole seconds cut to 1..300; a date or nonsense is as good as none."""
-    if value is None or not value.strip().isdigit():
+    digits = (value or "").strip()
+    if not (digits.isascii() and digits.isdecimal()):
         return None
-    return min(300, max(1, int(value.strip()[:9])))
+    return min(300, max(1, int(digits[:9])))

@@ -7,7 +7,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from holmesgpt_api import VERSION
 
 PREFIX = "holmesgpt_api_"
-MAX_LABEL_VALUES = 200
 INVESTIGATION_BUCKETS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120)
 LLM_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60)
 HTTP_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10)
@@ -16,7 +15,6 @@ HTTP_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10)
 class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._seen: set[str] = set()
         self._service_metrics()
         self._audit_metrics()
 
@@ -59,12 +57,3 @@ class Metrics:
         self.audit_failed = counter("audit_batches_failed_total", "Batches not taken").labels(service)
         size = Gauge("audit_buffer_size", "Audit events waiting", ("service",), registry=self.registry)
         self.audit_size = size.labels(service)
-
-    def bounded(self, kind: str, value: str) -> str:
-        """A free text as label value; after 200 of a kind, `other`."""
-        key = f"{kind}\x00{value[:128]}"
-        if key not in self._seen:
-            if sum(1 for s in self._seen if s.startswith(kind + "\x00")) >= MAX_LABEL_VALUES:
-                return "other"
-            self._seen.add(key)
-        return value[:128]

@@ -98,7 +98,7 @@ class RequestMiddleware:
 
     def _check_length(self, scope: Scope) -> None:
         length = Headers(scope=scope).get("content-length", "")
-        if length.isdigit() and int(length[:18]) > self._max_body:
+        if length.isascii() and length.isdecimal() and int(length[:18]) > self._max_body:
             raise self._too_large()
 
     def _bounded(self, receive: Receive) -> Receive:
@@ -123,7 +123,5 @@ def problem_response(error: errors.ServiceError, scope: Scope) -> JSONResponse:
     headers = dict(error.headers)
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    if error.slug == "unauthorized" and error.source == "auth":
-        headers["WWW-Authenticate"] = "Bearer"
     body: dict[str, Any] = errors.problem(error, scope["path"], scope["state"]["request_id"])
     return JSONResponse(body, error.status, headers, media_type="application/problem+json")

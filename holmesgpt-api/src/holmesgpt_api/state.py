@@ -7,7 +7,7 @@ import contextlib
 import functools
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from holmesgpt_api.metrics import Metrics
 logger = logging.getLogger(__name__)
 PROBE_SECONDS = 5.0
 PROBE_LIMIT = 2.0
+RESTART_SECONDS = 1.0
 
 
 @dataclass
@@ -95,7 +96,10 @@ def _verify(ca_file: str | None) -> ssl.SSLContext:
 @contextlib.asynccontextmanager
 async def running(state: State) -> AsyncIterator[None]:
     """Background tasks around the life of the application; at the end the audit buffer is flushed."""
-    tasks = [asyncio.create_task(state.sender.run()), asyncio.create_task(probe_data_storage(state))]
+    tasks = [
+        asyncio.create_task(kept_running("audit sender", state.sender.run)),
+        asyncio.create_task(kept_running("data storage probe", lambda: probe_data_storage(state))),
+    ]
     try:
         yield
     finally:
@@ -107,6 +111,16 @@ async def running(state: State) -> AsyncIterator[None]:
         await state.data_storage.aclose()
         await state.llm.aclose()
         logs.event(logger, logging.INFO, "stopped")
+
+
+async def kept_running(name: str, work: Callable[[], Awaitable[None]], pause: float = RESTART_SECONDS) -> None:
+    """A background task that fails is a bug: it is told, and the task begins again."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            logs.event(logger, logging.ERROR, "background task failed", task=name, error_class=type(error).__name__)
+        await asyncio.sleep(pause)
 
 
 async def _limited(work: Awaitable[None], seconds: float) -> None:

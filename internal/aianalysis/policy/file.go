@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,7 +40,7 @@ type File struct {
 }
 
 // Open reads the policy. Without a valid one there is no File: the caller must not run.
-func Open(ctx context.Context, path string, logger logr.Logger, registry prometheus.Registerer) (*File, error) {
+func Open(path string, logger logr.Logger, registry prometheus.Registerer) (*File, error) {
 	f := &File{path: path, logger: logger,
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "aianalysis_rego_policy_reloads_total", Help: "Changes of the approval policy that were looked at."}, []string{"result"}),
@@ -50,7 +51,7 @@ func Open(ctx context.Context, path string, logger logr.Logger, registry prometh
 	if err != nil {
 		return nil, fmt.Errorf("reading approval policy: %w", err)
 	}
-	first, err := compile(ctx, path, text)
+	first, err := compile(path, text)
 	if err != nil {
 		return nil, err
 	}
@@ -74,36 +75,48 @@ func (f *File) Status() (sha string, refused error) {
 }
 
 // Watch reloads on change until ctx ends. It watches the directory: a ConfigMap changes by renaming a symbolic link beside the file.
-func (f *File) Watch(ctx context.Context) error {
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("watching approval policy: %w", err)
+// Where that cannot be watched it looks again every minute.
+func (f *File) Watch(ctx context.Context) {
+	var changes chan fsnotify.Event
+	var mishaps chan error
+	if watcher, err := watchFolder(filepath.Dir(f.path)); err != nil {
+		f.logger.Error(err, "changes of the approval policy are noticed late: raise the node's fs.inotify limits", "lookAgain", lookAgain.String())
+	} else {
+		defer watcher.Close()
+		changes, mishaps = watcher.Events, watcher.Errors
 	}
-	defer watcher.Close()
-	if err := watcher.Add(filepath.Dir(f.path)); err != nil {
-		return fmt.Errorf("watching approval policy: %w", err)
-	}
-	settle := time.NewTimer(lookAgain)
+	settle := time.NewTimer(settleTime) // for a change between Open and now
 	defer settle.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case event := <-watcher.Events:
+			return
+		case event := <-changes:
 			if name := filepath.Base(event.Name); name == filepath.Base(f.path) || name == "..data" {
 				settle.Reset(settleTime)
 			}
-		case err := <-watcher.Errors:
+		case err := <-mishaps:
 			f.logger.Error(err, "watching approval policy")
 		case <-settle.C:
-			f.reload(ctx)
+			f.reload()
 			settle.Reset(lookAgain)
 		}
 	}
 }
 
+func watchFolder(folder string) (*fsnotify.Watcher, error) {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, fmt.Errorf("watching %q: %w", folder, err)
+	}
+	if err := watcher.Add(folder); err != nil {
+		return nil, errors.Join(fmt.Errorf("watching %q: %w", folder, err), watcher.Close())
+	}
+	return watcher, nil
+}
+
 // reload looks at the file and puts a new, valid content in force.
-func (f *File) reload(ctx context.Context) {
+func (f *File) reload() {
 	text, err := readLimited(f.path)
 	sum := ""
 	if err == nil {
@@ -118,7 +131,7 @@ func (f *File) reload(ctx context.Context) {
 	f.seen = sum
 	var next *prepared
 	if err == nil {
-		next, err = compile(ctx, f.path, text)
+		next, err = compile(f.path, text)
 	}
 	f.refused = err
 	if err != nil {

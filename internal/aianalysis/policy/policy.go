@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -38,7 +39,7 @@ type prepared struct {
 }
 
 // compile checks a policy text. The error names file, position and cause.
-func compile(ctx context.Context, file string, text []byte) (*prepared, error) {
+func compile(file string, text []byte) (*prepared, error) {
 	module, err := ast.ParseModuleWithOpts(file, string(text), ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: capabilities()})
 	if err != nil {
 		return nil, fmt.Errorf("compiling approval policy: %w", err)
@@ -47,7 +48,7 @@ func compile(ctx context.Context, file string, text []byte) (*prepared, error) {
 		return nil, fmt.Errorf("compiling approval policy %q: the file is empty", file)
 	}
 	if have := module.Package.Path.String(); have != packagePath {
-		return nil, fmt.Errorf("compiling approval policy %q: line 1: package must be aianalysis.approval, not %s", file, trimData(have))
+		return nil, fmt.Errorf("compiling approval policy %q: line 1: package must be aianalysis.approval, not %s", file, strings.TrimPrefix(have, "data."))
 	}
 	compiler := ast.NewCompiler().WithCapabilities(capabilities())
 	if compiler.Compile(map[string]*ast.Module{file: module}); compiler.Failed() {
@@ -66,14 +67,6 @@ func capabilities() *ast.Capabilities {
 	allowed.Builtins = slices.DeleteFunc(allowed.Builtins, func(b *ast.Builtin) bool { return slices.Contains(removed, b.Name) })
 	allowed.AllowNet = []string{} // not nil: nil allows every host
 	return allowed
-}
-
-func trimData(path string) string {
-	const prefix = "data."
-	if len(path) > len(prefix) && path[:len(prefix)] == prefix {
-		return path[len(prefix):]
-	}
-	return path
 }
 
 // evaluate never fails on account of the policy: what it does wrong is a degraded verdict. Only a panic of the engine is an error.

@@ -107,7 +107,7 @@ func Load(flags *flag.FlagSet, args []string, getenv func(string) string) (*Sett
 		return nil, err
 	}
 	if flags.NArg() > 0 {
-		return nil, fmt.Errorf("argument %q: none is allowed", flags.Arg(0))
+		return nil, fmt.Errorf("argument %q: none is allowed", printable(flags.Arg(0)))
 	}
 	if *file == "" {
 		*file = getenv("CONFIG_PATH")
@@ -125,13 +125,30 @@ func Load(flags *flag.FlagSet, args []string, getenv func(string) string) (*Sett
 			source, value = "--"+o.flag, have.value
 		}
 		if err := o.kind.set(value); err != nil {
-			mistakes = append(mistakes, fmt.Errorf("%s: %q: must be %s", source, value, o.kind.allowed))
+			mistakes = append(mistakes, fmt.Errorf("%s: %q: must be %s", source, printable(value), o.kind.allowed))
 		}
 	}
 	if s.HolmesTimeout > s.HolmesMaxTimeout && len(mistakes) == 0 {
 		mistakes = append(mistakes, fmt.Errorf("holmesgpt.timeout: %q: must not be above holmesgpt.maxTimeout, %s", s.HolmesTimeout, s.HolmesMaxTimeout))
 	}
 	return s, errors.Join(mistakes...)
+}
+
+// printable hides what may be a secret in a refused value: the user info of a URL and its query, even if it is no URL at all.
+func printable(value string) string {
+	if at := strings.LastIndex(value, "@"); at >= 0 {
+		scheme, _, ok := strings.Cut(value[:at], "://")
+		if ok {
+			scheme += "://"
+		} else {
+			scheme = ""
+		}
+		value = scheme + "REDACTED" + value[at:]
+	}
+	if before, _, ok := strings.Cut(value, "?"); ok {
+		value = before + "?REDACTED"
+	}
+	return value
 }
 
 // readFile returns the file's values by key, and every key that is not known.

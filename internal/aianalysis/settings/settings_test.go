@@ -79,6 +79,23 @@ func TestAllMistakesTogether(t *testing.T) {
 	}
 }
 
+func TestRefusedValuesHideSecrets(t *testing.T) {
+	for value, want := range map[string]string{
+		"http://user:hunter2@store:8080":       `"http://REDACTED@store:8080"`,
+		"https://hunter2@store/path":           `"https://REDACTED@store/path"`,
+		"http://user:hun?ter2/p@ss%zz@store":   `"http://REDACTED@store"`,
+		"user:hunter2@store:8080":              `"REDACTED@store:8080"`,
+		"http://store:8080/x?token=hunter2":    `"http://store:8080/x?REDACTED"`,
+		"http://store:8080/x?mail=hunter2@a.b": `"http://REDACTED@a.b"`,
+		"ftp://store":                          `"ftp://store"`,
+	} {
+		_, err := load(t, "datastorage: {url: '"+value+"'}\n", map[string]string{"HOLMESGPT_API_URL": value}, "--datastorage-url", value)
+		if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Count(err.Error(), want) != 2 {
+			t.Errorf("%s: want %s in:\n%v", value, want, err)
+		}
+	}
+}
+
 func TestOtherMistakes(t *testing.T) {
 	for name, args := range map[string][]string{"file": {"--config", "/does/not/exist"}, "flag": {"--unknown"}, "argument": {"extra"}, "order": {"--holmesgpt-api-timeout", "20m"}} {
 		if _, err := load(t, "", nil, args...); err == nil {

@@ -21,17 +21,14 @@ class Outcome:
     workflow: Workflow | None = None
     reason: ReviewReason | None = None
     warnings: list[str] = field(default_factory=list)
-
-    @property
-    def exhausted(self) -> bool:
-        return bool(self.warnings) and self.warnings[0].startswith("No valid answer")
+    exhausted: bool = False  # no answer of the model was valid
 
 
 def decide(findings: Findings, subject: Subject, threshold: float) -> Outcome:
     verdict = findings.verdict
     if findings.exhausted or verdict is None:
         reason = exhausted_reason(findings)
-        return Outcome("review", 0.0, reason=reason, warnings=["No valid answer after 3 attempts"])
+        return Outcome("review", 0.0, reason=reason, warnings=["No valid answer after 3 attempts"], exhausted=True)
     overall = round(verdict.confidence or 0.0, 4)
     if subject.kind == "recovery" and verdict.can_recover is False:
         return Outcome("no_recovery", overall)

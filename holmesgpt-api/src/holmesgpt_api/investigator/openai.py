@@ -185,12 +185,16 @@ def text_of(content: Any) -> str:
     return content if isinstance(content, str) else ""
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
 def read_call(call: Any) -> tuple[str, str, dict[str, Any]]:
-    """Id, name and arguments; arguments that are no JSON object count as none."""
+    """Id, name and arguments; arguments that are no JSON object count as none, NaN and the infinities are no JSON."""
     function = call.get("function") if isinstance(call, dict) else None
     function = function if isinstance(function, dict) else {}
     try:
-        arguments = json.loads(function.get("arguments") or "{}")
+        arguments = json.loads(function.get("arguments") or "{}", parse_constant=_refuse)
     except (ValueError, TypeError, RecursionError):
         arguments = {}
     call_id = str(call.get("id", "")) if isinstance(call, dict) else ""
