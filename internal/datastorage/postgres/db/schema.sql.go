@@ -50,6 +50,18 @@ func (q *Queries) LockSetUp(ctx context.Context) error {
 	return err
 }
 
+const readOnly = `-- name: ReadOnly :one
+SELECT current_setting('transaction_read_only')::boolean
+`
+
+// A standby, or a primary that takes no writes for now.
+func (q *Queries) ReadOnly(ctx context.Context) (bool, error) {
+	row := q.db.QueryRow(ctx, readOnly)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const roleStanding = `-- name: RoleStanding :one
 SELECT r.rolname::text AS role_name, r.rolsuper AS is_superuser,
     EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relname = 'audit_events' AND c.relowner = r.oid)::boolean AS is_owner
