@@ -1,4 +1,4 @@
-//go:build integration
+//go:build integration || faults
 
 package main
 
@@ -119,14 +119,14 @@ func (l *log) String() string {
 	return l.all.String()
 }
 
-// start serves until stop is called, which returns what serve ended with.
-func (i installation) start(t *testing.T) (lines *log, stop func() error) {
+// start serves until stop is called, which returns what serve ended with. The environment overrides the file.
+func (i installation) start(t *testing.T, environ ...string) (lines *log, stop func() error) {
 	t.Helper()
 	lines = &log{}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- program{args: []string{"serve", "--config", i.config}, stdout: io.Discard, stderr: lines}.run(ctx)
+		ended <- program{args: []string{"serve", "--config", i.config}, environ: environ, stdout: io.Discard, stderr: lines}.run(ctx)
 	}()
 	stop = sync.OnceValue(func() error { cancel(); return <-ended })
 	t.Cleanup(func() { _ = stop() })
