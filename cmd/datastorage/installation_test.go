@@ -1,4 +1,4 @@
-//go:build integration
+//go:build integration || faults
 
 package main
 
@@ -121,7 +121,7 @@ func (l *log) String() string {
 	return l.all.String()
 }
 
-// start serves until stop is called, which returns what serve ended with.
+// start serves until stop is called, which returns what serve ended with. The environment overrides the file.
 func (i installation) start(t *testing.T, environ ...string) (lines *log, stop func() error) {
 	t.Helper()
 	lines = &log{}

@@ -25,15 +25,14 @@ const (
 
 // service is everything that runs while the process serves.
 type service struct {
-	config    datastorage.Config
-	log       *slog.Logger
-	health    datastorage.Health
-	metrics   *httpapi.Metrics
-	store     *postgres.Store
-	selfAudit *datastorage.SelfAudit
-	queue     *dlq.Queue // nil: switched off
-	// queueSafe is of the prober of Redis alone.
-	queueSafe     bool
+	config        datastorage.Config
+	log           *slog.Logger
+	health        datastorage.Health
+	metrics       *httpapi.Metrics
+	store         *postgres.Store
+	selfAudit     *datastorage.SelfAudit
+	queue         *dlq.Queue // nil: switched off
+	seen          seen
 	authenticator datastorage.Authenticator // nil: everybody may everything
 	servers       []*http.Server
 	failed        chan error // what ends the service before a signal does
@@ -151,27 +150,55 @@ func (s *service) watch(ctx context.Context) {
 	s.running.Go(func() { s.selfAudit.Run(ctx) })
 }
 
+// seen is what the probers saw last; each field belongs to one of them. It is not what Health says: a failed write may
+// have been quicker, and that must not keep the reason out of the log.
+type seen struct {
+	database   datastorage.State
+	queueSafe  bool
+	queueAlarm string
+	dead       int
+}
+
 func (s *service) databaseIs(ctx context.Context, err error) {
 	state := datastorage.StateOf(err)
 	s.metrics.SetDependency("postgresql", state)
 	s.metrics.SetSchemaVersion(s.store.SchemaVersion())
+	before := s.seen.database
+	s.seen.database = state
+	if state != datastorage.Connected && state != before {
+		s.log.Error("PostgreSQL cannot be used", "cause", causeOf(err), "error", err)
+	}
 	if state == s.health.Database() {
 		return
 	}
-	if state != datastorage.Connected {
-		s.log.Error("PostgreSQL cannot be used", "error", err)
-	} else if err := s.inspect(ctx); err != nil {
-		select {
-		case s.failed <- err:
-		default: // it is ending already
+	if state == datastorage.Connected {
+		if err := s.inspect(ctx); err != nil {
+			select {
+			case s.failed <- err:
+			default: // it is ending already
+			}
+			return
 		}
-		return
 	}
 	s.health.SetDatabase(state)
 }
 
+// causeOf is the class of a failed probe.
+func causeOf(err error) datastorage.Cause {
+	var failure *datastorage.Error
+	switch {
+	case errors.As(err, &failure):
+		return failure.Cause
+	case errors.Is(err, datastorage.ErrSchemaOutdated):
+		return datastorage.CauseSchema
+	}
+	return ""
+}
+
 // inspect looks at the account once per connection: serving as owner or superuser makes the append-only promise weak.
 func (s *service) inspect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
 	standing, err := s.store.Standing(ctx)
 	if err != nil {
 		s.log.Warn("the standing of the database role is unknown", "error", err)
@@ -199,21 +226,42 @@ func (s *service) askQueue(ctx context.Context) error {
 	}
 	s.health.SetPending(status.Depth)
 	s.metrics.SetQueue(status.Depth, status.Dead, status.MaxLen, status.OldestAge)
+	s.alarm(status)
 	if s.health.Queue() == datastorage.Connected || s.health.Queue() == datastorage.Off {
 		return nil
 	}
 	unsafe := s.queue.CheckDurable(ctx)
+	if unsafe != nil && !errors.Is(unsafe, dlq.ErrNotDurable) {
+		return unsafe
+	}
 	s.metrics.SetQueueUnsafe(unsafe != nil)
 	if unsafe != nil {
 		s.log.Warn("queued events are not safe", "error", unsafe, "used", !s.config.Redis.RequireDurable)
 	}
-	s.queueSafe = unsafe == nil
+	s.seen.queueSafe = unsafe == nil
 	return nil
+}
+
+// alarm tells once when the queue passes a level, and when an event is put aside.
+func (s *service) alarm(status dlq.Status) {
+	level := status.Alarm()
+	switch {
+	case level == s.seen.queueAlarm:
+	case level == "":
+		s.log.Info("the queue has room again", "events", status.Depth, "room", status.MaxLen)
+	default:
+		s.log.Warn("the queue fills up", "level", level, "events", status.Depth, "room", status.MaxLen)
+	}
+	s.seen.queueAlarm = level
+	if status.Dead > s.seen.dead {
+		s.log.Error("events wait in the dead-letter stream for an operator (datastorage dlq)", "events", status.Dead)
+	}
+	s.seen.dead = status.Dead
 }
 
 func (s *service) queueIs(err error) {
 	state := datastorage.StateOf(err)
-	if state == datastorage.Connected && s.config.Redis.RequireDurable && !s.queueSafe {
+	if state == datastorage.Connected && s.config.Redis.RequireDurable && !s.seen.queueSafe {
 		state = datastorage.Off
 	}
 	s.metrics.SetDependency("redis", state)

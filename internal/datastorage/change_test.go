@@ -71,7 +71,7 @@ func TestSelfAuditNeverWaits(t *testing.T) {
 	}
 	s := NewSelfAudit(write, func() { dropped++ }, slog.New(slog.DiscardHandler))
 	for range selfAuditQueue + 5 {
-		s.Record(newEvent())
+		s.Record(someEvents(1)[0])
 	}
 	if dropped != 5 {
 		t.Errorf("%d of 5 events beyond the queue were dropped", dropped)
@@ -84,7 +84,7 @@ func TestSelfAuditNeverWaits(t *testing.T) {
 	if err := s.Flush(t.Context()); err != nil || len(kept) != selfAuditQueue-selfAuditBatch {
 		t.Errorf("kept %d, %v", len(kept), err)
 	}
-	s.Record(newEvent())
+	s.Record(someEvents(1)[0])
 	late, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Flush(late); err == nil || dropped != 5+selfAuditBatch+1 {

@@ -70,7 +70,7 @@ func (d *Drain) Run(ctx context.Context) {
 			failures = 0
 			continue
 		}
-		if err := d.once(ctx); err == nil {
+		if err := d.once(ctx, max(1, d.Batch>>min(failures, 10))); err == nil { // what was too slow may be less slow in parts
 			failures = 0
 		} else if ctx.Err() == nil {
 			failures++
@@ -85,30 +85,36 @@ func pause(failures int) time.Duration {
 	return full/2 + rand.N(full/2+1) //nolint:gosec // no secret depends on it
 }
 
-// once empties the queue if no other replica does.
-func (d *Drain) once(ctx context.Context) error {
-	_, err := d.Leader.Lead(ctx, func(ctx context.Context) error {
-		start, total := time.Now(), 0
-		for ctx.Err() == nil {
-			n, err := d.page(ctx)
-			total += n
-			if err != nil || n == 0 {
-				if total > 0 {
-					d.Log.Info("queue drained", "events", total, "duration_ms", time.Since(start).Milliseconds(), "complete", err == nil)
-				}
-				return err
-			}
+// once empties the queue in pages if no other replica does. The lock is taken anew for each page, so that nobody goes on
+// under a lock that went with its connection.
+func (d *Drain) once(ctx context.Context, size int) (err error) {
+	start, total, led := time.Now(), 0, true
+	for ctx.Err() == nil {
+		moved := 0
+		led, err = d.Leader.Lead(ctx, func(ctx context.Context) (err error) {
+			moved, err = d.page(ctx, size)
+			return err
+		})
+		if total == 0 && moved > 0 {
+			d.Log.Info("draining the queue", "waiting", d.Health.Pending()+moved)
 		}
-		return nil
-	})
+		if total += moved; err != nil || !led || moved == 0 {
+			break
+		}
+	}
+	if total > 0 {
+		d.Log.Info("queue drained", "events", total, "duration_ms", time.Since(start).Milliseconds(),
+			"complete", led && err == nil && ctx.Err() == nil)
+	}
 	return err
 }
 
-// page moves the oldest entries and tells how many left the queue.
-func (d *Drain) page(ctx context.Context) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
+// page moves the oldest entries, at most size, and tells how many left the queue. It is finished even if the context
+// ends, within its own time.
+func (d *Drain) page(ctx context.Context, size int) (int, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.Timeout)
 	defer cancel()
-	entries, err := d.Queue.Head(ctx, d.Batch)
+	entries, err := d.Queue.Head(ctx, size)
 	if err != nil {
 		return 0, err
 	}
@@ -143,6 +149,9 @@ func (d *Drain) store(ctx context.Context, entries []Queued) error {
 		for _, s := range stored {
 			if s.Repeated {
 				duplicates++
+			}
+			if s.Different {
+				d.Log.Warn("an event id was queued with other content than is stored; the stored content stays", "event_id", s.ID)
 			}
 		}
 		d.Observe(len(stored)-duplicates, duplicates, 0)

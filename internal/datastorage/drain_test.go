@@ -1,214 +1,315 @@
 package datastorage
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/uuid"
 )
 
-// stream is a DrainQueue in memory.
-type stream struct {
+// line is a queue in memory and the table that it is drained to. It fails the test when an entry leaves before its event
+// is in the table, and when an event is stored twice.
+type line struct {
+	EventWriter
+	t       *testing.T
 	entries []Queued
-	buried  map[string]string // entry -> reason
+	table   []uuid.UUID
+	buried  map[string]string // entry: reason
+	at      []time.Time       // of every attempt to store
+	sizes   []int             // of the same
+
+	refuse   func(events []Event) error // what the database says; nil: it stores
+	headErr  error
+	keep     error // of the next Remove
+	notLed   bool
+	observed [3]int
 }
 
-func (s *stream) Head(_ context.Context, n int) ([]Queued, error) {
-	return slices.Clone(s.entries[:min(n, len(s.entries))]), nil
+func newLine(t *testing.T, events int) *line {
+	l := &line{t: t, buried: map[string]string{}}
+	for i, e := range someEvents(events) {
+		l.entries = append(l.entries, Queued{Entry: strconv.Itoa(i), Event: e})
+	}
+	return l
 }
 
-func (s *stream) Remove(_ context.Context, entries []Queued) error {
-	for _, gone := range entries {
-		s.entries = slices.DeleteFunc(s.entries, func(e Queued) bool { return e.Entry == gone.Entry })
+func (l *line) Head(_ context.Context, n int) ([]Queued, error) {
+	if l.headErr != nil {
+		return nil, l.headErr
+	}
+	return slices.Clone(l.entries[:min(n, len(l.entries))]), nil
+}
+
+func (l *line) Remove(_ context.Context, entries []Queued) error {
+	if err := l.keep; err != nil {
+		l.keep = nil
+		return err
+	}
+	for _, e := range entries {
+		if !slices.Contains(l.table, e.Event.ID.UUID) {
+			l.t.Errorf("entry %s was removed and is not stored", e.Entry)
+		}
+		l.forget(e)
 	}
 	return nil
 }
 
-func (s *stream) Bury(ctx context.Context, entry Queued, reason string) error {
-	s.buried[entry.Entry] = reason
-	return s.Remove(ctx, []Queued{entry})
+func (l *line) Bury(_ context.Context, entry Queued, reason string) error {
+	l.buried[entry.Entry] = reason
+	l.forget(entry)
+	return nil
 }
 
-// alone is a Leader without rivals.
-type alone struct{}
-
-func (alone) Lead(ctx context.Context, work func(context.Context) error) (bool, error) {
-	return true, work(ctx)
+func (l *line) forget(entry Queued) {
+	l.entries = slices.DeleteFunc(l.entries, func(e Queued) bool { return e.Entry == entry.Entry })
 }
 
-// judge is a store that refuses events of the type bad, knows ids, and is away as long as it is told.
-type judge struct {
-	away  int
-	order []string
-}
-
-func (j *judge) InsertEvents(_ context.Context, events []Event, _ ParentRule) ([]Stored, error) {
-	if j.away > 0 {
-		j.away--
-		return nil, away(CauseConnection)
+func (l *line) InsertEvents(ctx context.Context, events []Event, parents ParentRule) ([]Stored, error) {
+	l.at, l.sizes = append(l.at, time.Now()), append(l.sizes, len(events))
+	if _, bounded := ctx.Deadline(); !bounded || parents != AcceptParents {
+		l.t.Errorf("stored without a limit of time, or with the rule %v", parents)
 	}
-	stored := make([]Stored, len(events))
-	for _, e := range events {
-		if e.Type == "bad" {
-			return nil, &Error{Kind: Invalid, Detail: "refused"}
+	if l.refuse != nil {
+		if err := l.refuse(events); err != nil {
+			return nil, err
 		}
 	}
+	stored := make([]Stored, len(events))
 	for i, e := range events {
-		stored[i] = Stored{ID: e.ID.UUID, Repeated: slices.Contains(j.order, e.ID.UUID.String())}
+		stored[i] = Stored{ID: e.ID.UUID, Time: e.Time, Repeated: slices.Contains(l.table, e.ID.UUID)}
 		if !stored[i].Repeated {
-			j.order = append(j.order, e.ID.UUID.String())
+			l.table = append(l.table, e.ID.UUID)
 		}
 	}
 	return stored, nil
 }
 
-// drainOf is a drain of n events; a name in types makes that event of this type, "?" an entry that cannot be read.
-func drainOf(n int, types map[int]string) (*Drain, *stream, *judge, []string) {
-	s, j := &stream{buried: map[string]string{}}, &judge{}
-	var ids []string
-	for i := range n {
-		entry := Queued{Entry: fmt.Sprintf("%d-0", i), Event: newEvent()}
-		switch name := types[i]; name {
-		case "?":
-			entry.Event, entry.Fault = Event{}, "event cannot be decoded"
-		case "":
-			ids = append(ids, entry.Event.ID.UUID.String())
-		default:
-			entry.Event.Type = name
-		}
-		s.entries = append(s.entries, entry)
+func (l *line) Lead(ctx context.Context, work func(context.Context) error) (bool, error) {
+	if l.notLed {
+		return false, nil
 	}
-	health := &Health{}
-	health.SetDatabase(Connected)
-	health.SetPending(n)
-	return &Drain{Queue: s, Store: j, Leader: alone{}, Health: health, Batch: 8, Interval: time.Second, Timeout: time.Second,
-		Log: slog.New(slog.DiscardHandler), Observe: func(int, int, int) {}}, s, j, ids
+	return true, work(ctx)
 }
 
-func TestDrainKeepsOrderAndParksPoison(t *testing.T) {
-	d, s, j, ids := drainOf(100, map[int]string{0: "bad", 41: "?", 99: "bad"})
-	var stored, duplicates, dead int
-	d.Observe = func(a, b, c int) { stored, duplicates, dead = stored+a, duplicates+b, dead+c }
-	if err := d.once(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if strings.Join(j.order, " ") != strings.Join(ids, " ") {
-		t.Error("the rows are not in the order of the queue")
-	}
-	if len(s.entries) != 0 || fmt.Sprint(s.buried) != "map[0-0:database_rejected 41-0:event cannot be decoded 99-0:database_rejected]" {
-		t.Errorf("left %d, buried %v", len(s.entries), s.buried)
-	}
-	if stored != 97 || duplicates != 0 || dead != 3 || d.Health.Pending() != 0 {
-		t.Errorf("stored %d, duplicates %d, dead %d, pending %d", stored, duplicates, dead, d.Health.Pending())
-	}
+// drain is a worker over the line, with PostgreSQL well.
+func (l *line) drain() *Drain {
+	d := &Drain{Queue: l, Store: l, Leader: l, Health: &Health{}, Batch: 500, Interval: time.Second, Timeout: 5 * time.Second,
+		Log: slog.New(slog.DiscardHandler), Observe: func(stored, duplicate, dead int) {
+			l.observed = [3]int{l.observed[0] + stored, l.observed[1] + duplicate, l.observed[2] + dead}
+		}}
+	d.Health.SetDatabase(Connected)
+	d.Health.SetPending(len(l.entries))
+	return d
 }
 
-func TestDrainRemovesNothingThatIsNotStored(t *testing.T) {
-	d, s, j, _ := drainOf(20, nil)
-	j.away = 1
-	if err := d.once(t.Context()); KindOf(err) != Unavailable {
-		t.Fatal(err)
-	}
-	if len(s.entries) != 20 || len(s.buried) != 0 || len(j.order) != 0 {
-		t.Errorf("left %d, buried %v, stored %d", len(s.entries), s.buried, len(j.order))
-	}
+// run works for a span of the bubble's clock and waits for the worker's end.
+func (d *Drain) run(t *testing.T, span time.Duration) {
+	ctx, cancel := context.WithTimeout(t.Context(), span)
+	defer cancel()
+	d.Run(ctx)
 }
 
-// What failed is not overtaken by what stood behind it.
-func TestDrainStopsAtTheFirstHalfThatFails(t *testing.T) {
-	d, s, j, _ := drainOf(8, map[int]string{1: "bad"})
-	d.Store = &later{judge: j, from: 2}
-	if err := d.once(t.Context()); KindOf(err) != Unavailable {
-		t.Fatal(err)
+func ids(entries []Queued) []uuid.UUID {
+	all := make([]uuid.UUID, len(entries))
+	for i, e := range entries {
+		all[i] = e.Event.ID.UUID
 	}
-	if len(j.order) != 0 || len(s.entries) != 8 {
-		t.Errorf("stored %v, left %d", j.order, len(s.entries))
-	}
+	return all
 }
 
-// later is away from its n-th call on.
-type later struct {
-	*judge
-	from, calls int
-}
-
-func (l *later) InsertEvents(ctx context.Context, events []Event, rule ParentRule) ([]Stored, error) {
-	if l.calls++; l.calls >= l.from {
-		return nil, away(CauseShutdown)
-	}
-	return l.judge.InsertEvents(ctx, events, rule)
-}
-
-// An event that is stored already, because a drain died before it removed the entry, is removed and not doubled.
-func TestDrainOfWhatIsStored(t *testing.T) {
-	d, s, j, ids := drainOf(3, nil)
-	j.order = []string{ids[1]}
-	var duplicates int
-	d.Observe = func(_, b, _ int) { duplicates += b }
-	if err := d.once(t.Context()); err != nil || len(s.entries) != 0 || duplicates != 1 || len(j.order) != 3 {
-		t.Errorf("error %v, left %d, duplicates %d, rows %d", err, len(s.entries), duplicates, len(j.order))
-	}
-}
-
-// D7: an outage of 72 h makes no event undeliverable, and the end of it is noticed at once.
-func TestLongOutage(t *testing.T) {
+func TestDrainKeepsTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, s, j, ids := drainOf(5, nil)
+		l := newLine(t, 1200)
+		want, d := ids(l.entries), l.drain()
+		d.run(t, 2*time.Second)
+		if !slices.Equal(l.table, want) || len(l.entries) > 0 || d.Health.Pending() != 0 {
+			t.Errorf("%d of 1200 stored, in order %v, %d left, pending %d", len(l.table), slices.Equal(l.table, want), len(l.entries), d.Health.Pending())
+		}
+		if !slices.Equal(l.sizes, []int{500, 500, 200}) || l.observed != [3]int{1200, 0, 0} {
+			t.Errorf("pages of %v, observed %v", l.sizes, l.observed)
+		}
+	})
+}
+
+// D6: halves find what the database refuses; the rest is stored in order.
+func TestDrainFindsPoison(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(t, 1000)
+		poison := map[uuid.UUID]bool{}
+		for _, at := range []int{0, 499, 777} {
+			poison[l.entries[at].Event.ID.UUID] = true
+		}
+		l.entries[500].Fault = "unknown layout"
+		want := slices.DeleteFunc(ids(l.entries), func(id uuid.UUID) bool { return poison[id] || id == l.entries[500].Event.ID.UUID })
+		l.refuse = func(events []Event) error {
+			if slices.ContainsFunc(events, func(e Event) bool { return poison[e.ID.UUID] }) {
+				return &Error{Kind: Invalid, Detail: "the database refused a value"}
+			}
+			return nil
+		}
+		l.drain().run(t, 2*time.Second)
+		if !slices.Equal(l.table, want) || len(l.entries) > 0 {
+			t.Errorf("%d of %d stored, in order %v, %d left", len(l.table), len(want), slices.Equal(l.table, want), len(l.entries))
+		}
+		for entry, reason := range map[string]string{"0": "database_rejected", "499": "database_rejected", "500": "unknown layout", "777": "database_rejected"} {
+			if l.buried[entry] != reason {
+				t.Errorf("entry %s: %q, want %q", entry, l.buried[entry], reason)
+			}
+		}
+		if len(l.buried) != 4 || l.observed != [3]int{996, 0, 4} {
+			t.Errorf("buried %v, observed %v", l.buried, l.observed)
+		}
+	})
+}
+
+// D7: no outage makes poison of anything, however long it is, and it is asked for ever more seldom. The prober sees
+// nothing wrong meanwhile: the hardest case.
+func TestDrainOutageOf72Hours(t *testing.T) {
+	for _, cause := range []Cause{CauseConnection, CauseTimeout, CausePool, ""} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLine(t, 700)
+			want, d, end := ids(l.entries), l.drain(), time.Now().Add(72*time.Hour)
+			l.refuse = func([]Event) error {
+				if !time.Now().Before(end) {
+					return nil
+				}
+				if cause == "" {
+					return errors.New("a bug of ours") // no data error, so it is not the event's fault
+				}
+				return unusable(cause)
+			}
+			d.run(t, 72*time.Hour+maxPause+time.Second)
+			if !slices.Equal(l.table, want) || len(l.entries) > 0 || len(l.buried) > 0 {
+				t.Errorf("%q: %d of 700 stored, %d left, %d buried", cause, len(l.table), len(l.entries), len(l.buried))
+			}
+			for i := 1; i < len(l.at); i++ {
+				if apart := l.at[i].Sub(l.at[i-1]); apart > maxPause || i > 10 && apart < maxPause/2 && l.at[i].Before(end) {
+					t.Fatalf("%q: attempts %d and %d are %s apart", cause, i-1, i, apart)
+				}
+			}
+		})
+	}
+}
+
+// While the prober says that PostgreSQL is away nothing is tried; when it says otherwise the pause is over at once.
+func TestDrainWaitsForTheProber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(t, 10)
+		d := l.drain()
+		l.refuse = func([]Event) error { return unusable(CauseConnection) }
 		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		done := make(chan struct{})
-		j.away = 1 << 30 // it answers the prober, and refuses every write
-		go func() { defer close(done); d.Run(ctx) }()
-		time.Sleep(72 * time.Hour)
-		synctest.Wait()
-		if len(s.entries) != 5 || len(s.buried) != 0 {
-			t.Fatalf("left %d, buried %v", len(s.entries), s.buried)
-		}
-		tries := 1<<30 - j.away
-		if low, high := int(72*time.Hour/(maxPause+d.Interval)), int(72*time.Hour/(maxPause/2))+10; tries < low || tries > high {
-			t.Errorf("%d tries in 72 h, want between %d and %d", tries, low, high)
-		}
+		ended := make(chan struct{})
+		go func() { d.Run(ctx); close(ended) }()
+		pass := func(span time.Duration) { <-time.After(span); synctest.Wait() }
+		pass(5 * time.Minute)
+		tries := len(l.at)
 		d.Health.SetDatabase(Unreachable)
-		j.away = 0
-		back := time.Now()
-		d.Health.SetDatabase(Connected)
-		synctest.Wait()
-		if len(s.entries) > 0 || time.Since(back) > 0 {
-			t.Errorf("left %d, %s after the prober's good result", len(s.entries), time.Since(back))
+		pass(time.Hour)
+		if more := len(l.at) - tries; more > 0 {
+			t.Errorf("%d attempts while PostgreSQL was away", more)
 		}
-		if strings.Join(j.order, " ") != strings.Join(ids, " ") {
-			t.Error("order")
+		l.refuse = nil
+		d.Health.SetDatabase(Connected)
+		pass(0)
+		if len(l.table) != 10 {
+			t.Errorf("%d of 10 stored at once", len(l.table))
 		}
 		cancel()
-		<-done
+		<-ended
+	})
+}
+
+func TestDrainRedisGoesAfterTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(t, 20)
+		want := ids(l.entries)
+		l.keep = errors.New("connection refused")
+		l.drain().run(t, 10*time.Second)
+		if !slices.Equal(l.table, want) || len(l.entries) > 0 || l.observed != [3]int{20, 20, 0} {
+			t.Errorf("stored %d, %d left, observed %v", len(l.table), len(l.entries), l.observed)
+		}
+	})
+}
+
+func TestDrainOnlyLeads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(t, 20)
+		l.notLed = true
+		l.drain().run(t, time.Hour)
+		if len(l.at) > 0 || len(l.entries) != 20 {
+			t.Errorf("%d attempts without the lock", len(l.at))
+		}
+	})
+}
+
+// A page that PostgreSQL cannot take in time is tried in smaller parts, else it would wait for ever.
+func TestDrainSmallerPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(t, 300)
+		want := ids(l.entries)
+		l.refuse = func(events []Event) error {
+			if len(events) > 70 {
+				return unusable(CauseTimeout)
+			}
+			return nil
+		}
+		l.drain().run(t, time.Minute)
+		if !slices.Equal(l.table, want) || len(l.buried) > 0 {
+			t.Errorf("%d of 300 stored, in order %v, pages of %v", len(l.table), slices.Equal(l.table, want), l.sizes)
+		}
+	})
+}
+
+// The page in hand is finished when the service goes down; the rest stays.
+func TestDrainFinishesItsPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(t, 1000)
+		d := l.drain()
+		ctx, cancel := context.WithCancel(t.Context())
+		l.refuse = func([]Event) error { cancel(); return nil }
+		d.Run(ctx)
+		if len(l.table) != 500 || len(l.entries) != 500 {
+			t.Errorf("%d stored, %d left", len(l.table), len(l.entries))
+		}
+	})
+}
+
+// An entry that cannot even be read from Redis is no reason to touch anything.
+func TestDrainWithoutRedis(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines bytes.Buffer
+		l := newLine(t, 5)
+		l.headErr = errors.New("connection refused")
+		d := l.drain()
+		d.Log = slog.New(slog.NewTextHandler(&lines, nil))
+		d.run(t, time.Hour)
+		if len(l.at) > 0 || len(l.buried) > 0 || len(l.entries) != 5 {
+			t.Errorf("%d stores, buried %v", len(l.at), l.buried)
+		}
+		if n := bytes.Count(lines.Bytes(), []byte("was not drained")); n < 100 || n > 300 {
+			t.Errorf("%d lines in an hour", n)
+		}
 	})
 }
 
 func TestPause(t *testing.T) {
-	for failures, full := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 5: 16 * time.Second, 6: maxPause, 1000: maxPause} {
-		for range 20 {
-			if got := pause(failures); got < full/2 || got > full {
-				t.Errorf("pause after %d failures: %s, want %s to %s", failures, got, full/2, full)
+	for failures, full := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 3: 4 * time.Second, 5: 16 * time.Second, 6: maxPause, 7: maxPause, 1000: maxPause} {
+		seen := map[time.Duration]bool{}
+		for range 200 {
+			p := pause(failures)
+			if seen[p] = true; p < full/2 || p > full {
+				t.Errorf("after %d failures: %s, want at most %s and at least half", failures, p, full)
 			}
+		}
+		if len(seen) < 100 {
+			t.Errorf("after %d failures: only %d different pauses", failures, len(seen))
 		}
 	}
 }
-
-var errRival = errors.New("a rival leads")
-
-func TestDrainLeavesTheWorkToTheLeader(t *testing.T) {
-	d, s, _, _ := drainOf(3, nil)
-	d.Leader = rival{}
-	if err := d.once(t.Context()); !errors.Is(err, errRival) || len(s.entries) != 3 {
-		t.Errorf("error %v, left %d", err, len(s.entries))
-	}
-}
-
-type rival struct{}
-
-func (rival) Lead(context.Context, func(context.Context) error) (bool, error) { return false, errRival }

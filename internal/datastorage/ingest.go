@@ -100,7 +100,7 @@ func (i *Ingest) insert(ctx context.Context, events []Event, parents ParentRule)
 	return i.Store.InsertEvents(ctx, events, parents)
 }
 
-// queueHolds tells whether a parent may wait in the queue; if Redis cannot say it may.
+// queueHolds tells whether a parent may wait in the queue. If Redis cannot say, it may: a refused event would be lost.
 func (i *Ingest) queueHolds(ctx context.Context) bool {
 	if i.Queue == nil {
 		return false
@@ -111,7 +111,7 @@ func (i *Ingest) queueHolds(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, i.DLQTimeout)
 	defer cancel()
 	depth, err := i.Queue.Depth(ctx)
-	return err == nil && depth > 0
+	return err != nil || depth > 0
 }
 
 func (i *Ingest) enqueue(ctx context.Context, events []Event, failure *Error) (Receipt, error) {

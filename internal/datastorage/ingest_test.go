@@ -4,28 +4,28 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// table is an EventWriter that fails as it is told, in order, and keeps the rest.
-type table struct {
-	failures []error
-	kept     []Event
-	rules    []ParentRule
+// scripted is an EventWriter whose answers a test writes; after the last one it stores.
+type scripted struct {
+	EventWriter
+	answers []error
+	hook    func(ctx context.Context) // runs within every call
+	calls   []ParentRule
 }
 
-func (s *table) InsertEvents(_ context.Context, events []Event, rule ParentRule) ([]Stored, error) {
-	s.rules = append(s.rules, rule)
-	if len(s.failures) > 0 {
-		err := s.failures[0]
-		s.failures = s.failures[1:]
-		if err != nil {
-			return nil, err
-		}
+func (s *scripted) InsertEvents(ctx context.Context, events []Event, parents ParentRule) ([]Stored, error) {
+	s.calls = append(s.calls, parents)
+	if s.hook != nil {
+		s.hook(ctx)
 	}
-	s.kept = append(s.kept, events...)
+	if n := len(s.calls); n <= len(s.answers) && s.answers[n-1] != nil {
+		return nil, s.answers[n-1]
+	}
 	stored := make([]Stored, len(events))
 	for i, e := range events {
 		stored[i] = Stored{ID: e.ID.UUID, Time: e.Time}
@@ -33,169 +33,279 @@ func (s *table) InsertEvents(_ context.Context, events []Event, rule ParentRule)
 	return stored, nil
 }
 
-type waiting struct {
-	err   error
-	depth int
-	kept  []Event
-	cause Cause
+// shelf is a Queue in memory.
+type shelf struct {
+	events   []Event
+	causes   []Cause
+	err      error // of Enqueue
+	depth    int
+	depthErr error
+	hook     func(ctx context.Context)
 }
 
-func (q *waiting) Enqueue(_ context.Context, events []Event, cause Cause) error {
-	if q.err != nil {
-		return q.err
+func (s *shelf) Enqueue(ctx context.Context, events []Event, cause Cause) error {
+	if s.hook != nil {
+		s.hook(ctx)
 	}
-	q.kept, q.cause = append(q.kept, events...), cause
+	if s.err != nil {
+		return s.err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.events, s.causes = append(s.events, events...), append(s.causes, cause)
 	return nil
 }
 
-func (q *waiting) Depth(context.Context) (int, error) { return q.depth, q.err }
-
-func away(cause Cause) error {
-	return &Error{Kind: Unavailable, Cause: cause, RetryAfter: 5 * time.Second, Err: errors.New("a driver's text")}
+func (s *shelf) Depth(context.Context) (int, error) {
+	return s.depth, s.depthErr
 }
 
-func newEvent() Event {
-	return Event{Version: "1.0", Type: "t", Time: time.Now(), Category: "analysis", Action: "a", Outcome: "success", CorrelationID: "c",
-		Data: []byte(`{}`)}.Complete(uuid.New)
+func unusable(cause Cause) error {
+	return &Error{Kind: Unavailable, Detail: "the database is not available", RetryAfter: 5 * time.Second, Cause: cause, Err: errors.New("driver")}
 }
 
-func TestWriteGoesToTheQueueWhilePostgreSQLIsAway(t *testing.T) {
-	for name, c := range map[string]struct {
-		database State
-		failure  error
-		queued   bool
-		kind     Kind // of the error, when not queued
-		after    State
+func someEvents(n int) []Event {
+	events := make([]Event, n)
+	for i := range events {
+		events[i] = Event{Type: "a.b", Category: "analysis", CorrelationID: "c", Time: time.Now(), Data: []byte(`{}`)}.Complete(uuid.New)
+	}
+	return events
+}
+
+func newIngest(database, queue State, store *scripted, to *shelf) *Ingest {
+	i := &Ingest{Store: store, Health: &Health{}, SingleTimeout: 2 * time.Second, BatchTimeout: 3 * time.Second, DLQTimeout: time.Second}
+	if to != nil {
+		i.Queue = to
+	}
+	i.Health.SetDatabase(database)
+	i.Health.SetQueue(queue)
+	return i
+}
+
+// What the database answers, and what becomes of the write.
+func TestIngestFates(t *testing.T) {
+	full := &Error{Kind: Unavailable, RetryAfter: 30 * time.Second, Cause: CauseQueueFull}
+	refused := &Error{Kind: Invalid, Detail: "the database refused a value"}
+	for _, c := range []struct {
+		name            string
+		database, queue State
+		answer          error // of the database, when asked
+		queueErr        error
+		queued          Cause         // where the events must be, or nowhere
+		retryAfter      time.Duration // of a 503
+		returned        error         // as it is
+		asked           int           // how often the database was
+		then            State
 	}{
-		"connection":        {Connected, away(CauseConnection), true, 0, Unreachable},
-		"shutting down":     {Connected, away(CauseShutdown), true, 0, Unreachable},
-		"wrong password":    {Connected, away(CauseAuth), true, 0, Unreachable},
-		"bad certificate":   {Connected, away(CauseTLS), true, 0, Unreachable},
-		"read-only":         {Connected, away(CauseReadOnly), true, 0, Unreachable},
-		"disk full":         {Connected, away(CauseResources), true, 0, Connected},
-		"one timeout":       {Connected, away(CauseTimeout), true, 0, Connected},
-		"serialization":     {Connected, away(CauseSerialization), true, 0, Connected},
-		"no table":          {Connected, away(CauseSchema), true, 0, Connected},
-		"overload":          {Connected, away(CausePool), false, Unavailable, Connected},
-		"refused value":     {Connected, &Error{Kind: Invalid}, false, Invalid, Connected},
-		"bug":               {Connected, &Error{Kind: Internal}, false, Internal, Connected},
-		"known to be away":  {Unreachable, errors.New("must not be asked"), true, 0, Unreachable},
-		"schema outdated":   {SchemaOutdated, errors.New("must not be asked"), true, 0, SchemaOutdated},
-		"not yet looked at": {Unknown, errors.New("must not be asked"), false, Unavailable, Unknown},
+		{name: "stored", database: Connected, queue: Connected, asked: 1, then: Connected},
+		{name: "stored without Redis", database: Connected, queue: Unreachable, asked: 1, then: Connected},
+
+		{name: "no connection", database: Connected, queue: Connected, answer: unusable(CauseConnection), queued: CauseConnection, asked: 1, then: Unreachable},
+		{name: "shutting down", database: Connected, queue: Connected, answer: unusable(CauseShutdown), queued: CauseShutdown, asked: 1, then: Unreachable},
+		{name: "wrong password", database: Connected, queue: Connected, answer: unusable(CauseAuth), queued: CauseAuth, asked: 1, then: Unreachable},
+		{name: "expired certificate", database: Connected, queue: Connected, answer: unusable(CauseTLS), queued: CauseTLS, asked: 1, then: Unreachable},
+		{name: "read-only", database: Connected, queue: Connected, answer: unusable(CauseReadOnly), queued: CauseReadOnly, asked: 1, then: Unreachable},
+		{name: "disk full", database: Connected, queue: Connected, answer: unusable(CauseResources), queued: CauseResources, asked: 1, then: Connected},
+		{name: "too slow once", database: Connected, queue: Connected, answer: unusable(CauseTimeout), queued: CauseTimeout, asked: 1, then: Connected},
+		{name: "deadlock to the end", database: Connected, queue: Connected, answer: unusable(CauseSerialization), queued: CauseSerialization, asked: 1, then: Connected},
+		{name: "no table", database: Connected, queue: Connected, answer: unusable(CauseSchema), queued: CauseSchema, asked: 1, then: Connected},
+
+		{name: "known to be away", database: Unreachable, queue: Connected, queued: CauseConnection, then: Unreachable},
+		{name: "Redis not probed yet", database: Unreachable, queue: Unknown, queued: CauseConnection, then: Unreachable},
+		{name: "schema outdated", database: SchemaOutdated, queue: Connected, queued: CauseSchema, then: SchemaOutdated},
+
+		{name: "overload", database: Connected, queue: Connected, answer: unusable(CausePool), retryAfter: time.Second, asked: 1, then: Connected},
+		{name: "refused value", database: Connected, queue: Connected, answer: refused, returned: refused, asked: 1, then: Connected},
+		{name: "bug", database: Connected, queue: Connected, answer: context.Canceled, returned: context.Canceled, asked: 1, then: Connected},
+		{name: "starting", database: Unknown, queue: Connected, retryAfter: 5 * time.Second, then: Unknown},
+
+		{name: "both away", database: Unreachable, queue: Unreachable, retryAfter: 5 * time.Second, then: Unreachable},
+		{name: "both go away now", database: Connected, queue: Connected, answer: unusable(CauseConnection), queueErr: errors.New("EOF"), retryAfter: 5 * time.Second, asked: 1, then: Unreachable},
+		{name: "queue that would lose events", database: Unreachable, queue: Off, retryAfter: 5 * time.Second, then: Unreachable},
+		{name: "schema outdated without Redis", database: SchemaOutdated, queue: Unreachable, retryAfter: 5 * time.Second, then: SchemaOutdated},
+		{name: "queue full", database: Unreachable, queue: Connected, queueErr: full, retryAfter: 30 * time.Second, then: Unreachable},
 	} {
-		t.Run(name, func(t *testing.T) {
-			store, queue, health := &table{failures: []error{c.failure}}, &waiting{}, &Health{}
-			health.SetDatabase(c.database)
-			health.SetQueue(Connected)
-			i := &Ingest{Store: store, Queue: queue, Health: health, SingleTimeout: time.Second, BatchTimeout: time.Second, DLQTimeout: time.Second}
-			e := newEvent()
-			receipt, err := i.Write(t.Context(), []Event{e})
-			if receipt.Queued != c.queued || len(queue.kept) > 0 != c.queued || err == nil != c.queued {
-				t.Fatalf("receipt %+v, error %v, queue %v", receipt, err, queue.kept)
+		t.Run(c.name, func(t *testing.T) {
+			store, queue := &scripted{answers: []error{c.answer}}, &shelf{err: c.queueErr}
+			i := newIngest(c.database, c.queue, store, queue)
+			events := someEvents(2)
+			receipt, err := i.Write(t.Context(), events)
+			checkFate(t, events, receipt, err, c.queued, c.retryAfter, c.returned)
+			if len(store.calls) != c.asked || i.Health.Database() != c.then {
+				t.Errorf("database asked %d times, then %v", len(store.calls), i.Health.Database())
 			}
-			if c.queued && (receipt.Stored[0].ID != e.ID.UUID || queue.kept[0].Origin.QueuedAt.IsZero() || health.Pending() != 1) {
-				t.Errorf("receipt %+v, queued %+v, pending %d", receipt, queue.kept[0], health.Pending())
+			if c.queued == "" {
+				if len(queue.events) > 0 || i.Health.Pending() != 0 {
+					t.Errorf("queued %d, pending %d", len(queue.events), i.Health.Pending())
+				}
+				return
 			}
-			if !c.queued && KindOf(err) != c.kind {
-				t.Errorf("error %v", err)
+			if len(queue.causes) != 1 || queue.causes[0] != c.queued || len(queue.events) != 2 || i.Health.Pending() != 2 {
+				t.Fatalf("queued %d with %v, pending %d", len(queue.events), queue.causes, i.Health.Pending())
 			}
-			if health.Database() != c.after {
-				t.Errorf("database is %v afterwards, want %v", health.Database(), c.after)
+			for n, e := range queue.events {
+				if e.ID != events[n].ID || e.Origin.QueuedAt.IsZero() {
+					t.Errorf("queued %+v", e)
+				}
 			}
 		})
 	}
 }
 
-func TestWriteTellsWhenNothingIsKept(t *testing.T) {
-	full := &Error{Kind: Unavailable, Cause: CauseQueueFull, RetryAfter: 30 * time.Second}
-	for name, c := range map[string]struct {
-		queue *waiting
-		state State
-		after time.Duration
-	}{
-		"queue off":          {nil, Off, 5 * time.Second},
-		"queue not usable":   {&waiting{}, Unreachable, 5 * time.Second},
-		"queue fails":        {&waiting{err: errors.New("gone")}, Connected, 5 * time.Second},
-		"queue full":         {&waiting{err: full}, Connected, 30 * time.Second},
-		"queue must be safe": {&waiting{}, Off, 5 * time.Second},
-	} {
-		health := &Health{}
-		health.SetDatabase(Unreachable)
-		health.SetQueue(c.state)
-		i := &Ingest{Store: &table{}, Health: health, SingleTimeout: time.Second, BatchTimeout: time.Second, DLQTimeout: time.Second}
-		if c.queue != nil {
-			i.Queue = c.queue
+func checkFate(t *testing.T, events []Event, receipt Receipt, err error, queued Cause, retryAfter time.Duration, returned error) {
+	t.Helper()
+	var known *Error
+	switch {
+	case returned != nil:
+		if !errors.Is(err, returned) {
+			t.Errorf("gave %v, want %v", err, returned)
 		}
-		_, err := i.Write(t.Context(), []Event{newEvent()})
-		var told *Error
-		if !errors.As(err, &told) || told.Kind != Unavailable || told.RetryAfter != c.after {
-			t.Errorf("%s: %v", name, err)
+	case retryAfter > 0:
+		if !errors.As(err, &known) || known.Kind != Unavailable || known.RetryAfter != retryAfter {
+			t.Errorf("gave %+v, want a wait of %s", err, retryAfter)
 		}
-		if c.queue != nil && len(c.queue.kept) > 0 {
-			t.Errorf("%s: kept %v", name, c.queue.kept)
-		}
-	}
-}
-
-// A sender that has gone is told nothing, so nothing is kept for it and nothing is learned of PostgreSQL.
-func TestWriteOfASenderThatHasGone(t *testing.T) {
-	queue, health := &waiting{}, &Health{}
-	health.SetDatabase(Connected)
-	health.SetQueue(Connected)
-	i := &Ingest{Store: &table{failures: []error{away(CauseConnection)}}, Queue: queue, Health: health,
-		SingleTimeout: time.Second, BatchTimeout: time.Second, DLQTimeout: time.Second}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := i.Write(ctx, []Event{newEvent()}); err == nil || len(queue.kept) > 0 || health.Database() != Connected {
-		t.Errorf("error %v, queue %v, database %v", err, queue.kept, health.Database())
-	}
-}
-
-// A6: a parent may wait in the queue, or may have left it for the table between two looks.
-func TestUnknownParent(t *testing.T) {
-	for name, c := range map[string]struct {
-		failures []error
-		queue    *waiting
-		pending  int
-		stored   bool
-		rules    int
-	}{
-		"unknown, queue empty":        {[]error{UnknownParents{0}, UnknownParents{0}}, &waiting{}, 0, false, 2},
-		"unknown, queue off":          {[]error{UnknownParents{0}}, nil, 0, false, 1},
-		"queued by this process":      {[]error{UnknownParents{0}}, &waiting{}, 1, true, 2},
-		"queued by another replica":   {[]error{UnknownParents{0}}, &waiting{depth: 3}, 0, true, 2},
-		"moved between the two looks": {[]error{UnknownParents{0}, nil}, &waiting{}, 0, true, 2},
-	} {
-		store, health := &table{failures: c.failures}, &Health{}
-		health.SetDatabase(Connected)
-		health.SetQueue(Connected)
-		health.SetPending(c.pending)
-		i := &Ingest{Store: store, Health: health, SingleTimeout: time.Second, BatchTimeout: time.Second, DLQTimeout: time.Second}
-		if c.queue != nil {
-			i.Queue = c.queue
-		}
-		_, err := i.Write(t.Context(), []Event{newEvent()})
-		var unknown UnknownParents
-		if errors.As(err, &unknown) == c.stored || len(store.rules) != c.rules {
-			t.Errorf("%s: error %v, rules %v", name, err, store.rules)
-		}
-	}
-}
-
-func TestTimeoutsOpenAfterFiveWithinTenSeconds(t *testing.T) {
-	start := time.Now()
-	for name, c := range map[string]struct {
-		apart time.Duration
-		open  []bool
-	}{
-		"quick": {time.Second, []bool{false, false, false, false, true, true}},
-		"slow":  {3 * time.Second, []bool{false, false, false, false, false, false}},
-	} {
-		var some timeouts
-		for n, want := range c.open {
-			if got := some.add(start.Add(time.Duration(n) * c.apart)); got != want {
-				t.Errorf("%s: timeout %d: %v", name, n+1, got)
+	case err != nil || receipt.Queued != (queued != "") || len(receipt.Stored) != len(events):
+		t.Errorf("gave %+v, %v", receipt, err)
+	default:
+		for n, s := range receipt.Stored {
+			if s.ID != events[n].ID.UUID || !s.Time.Equal(events[n].Time) {
+				t.Errorf("acknowledged %+v for %+v", s, events[n])
 			}
 		}
+	}
+}
+
+func TestIngestWithoutQueue(t *testing.T) {
+	i := newIngest(Connected, Off, &scripted{answers: []error{unusable(CauseConnection)}}, nil)
+	events := someEvents(1)
+	receipt, err := i.Write(t.Context(), events)
+	checkFate(t, events, receipt, err, "", 5*time.Second, nil)
+}
+
+// A wait for a connection that the prober meanwhile explains is no overload.
+func TestIngestPoolWaitWhileDatabaseIsAway(t *testing.T) {
+	store, queue := &scripted{answers: []error{unusable(CausePool)}}, &shelf{}
+	i := newIngest(Connected, Connected, store, queue)
+	store.hook = func(context.Context) { i.Health.SetDatabase(Unreachable) }
+	events := someEvents(1)
+	receipt, err := i.Write(t.Context(), events)
+	checkFate(t, events, receipt, err, CausePool, 0, nil)
+}
+
+// A sender that has gone is told nothing, so nothing need be kept; and its going says nothing of PostgreSQL.
+func TestIngestSenderGone(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	store, queue := &scripted{answers: []error{unusable(CauseConnection)}}, &shelf{}
+	store.hook = func(context.Context) { cancel() }
+	i := newIngest(Connected, Connected, store, queue)
+	if _, err := i.Write(ctx, someEvents(1)); err == nil || len(queue.events) > 0 || i.Health.Database() != Connected {
+		t.Errorf("%v, queued %d, database %v", err, len(queue.events), i.Health.Database())
+	}
+}
+
+// A write is decided in time for its sender even if both stores hang.
+func TestIngestDecidesInTime(t *testing.T) {
+	hang := func(ctx context.Context) { <-ctx.Done() }
+	for name, c := range map[string]struct {
+		events     int
+		spent      time.Duration // before the write, of the same four seconds
+		queueHangs bool
+		took       time.Duration
+		retryAfter time.Duration
+	}{
+		"single":             {events: 1, took: 2 * time.Second},
+		"batch":              {events: 2, took: 3 * time.Second},
+		"single, both":       {events: 1, queueHangs: true, took: 3 * time.Second, retryAfter: 5 * time.Second},
+		"batch, both":        {events: 2, queueHangs: true, took: 4 * time.Second, retryAfter: 5 * time.Second},
+		"batch after a wait": {events: 2, spent: time.Second, queueHangs: true, took: 3 * time.Second, retryAfter: 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store, queue := &scripted{answers: []error{unusable(CauseTimeout)}, hook: hang}, &shelf{}
+				if c.queueHangs {
+					queue.hook = hang
+				}
+				i, events, start := newIngest(Connected, Connected, store, queue), someEvents(c.events), time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), decisionTime-c.spent)
+				defer cancel()
+				receipt, err := i.Write(ctx, events)
+				checkFate(t, events, receipt, err, CauseTimeout, c.retryAfter, nil)
+				if took := time.Since(start); took != c.took {
+					t.Errorf("took %s, want %s", took, c.took)
+				}
+			})
+		})
+	}
+}
+
+// Five statements out of time within ten seconds, and PostgreSQL is left alone until the prober says otherwise.
+func TestIngestTimeouts(t *testing.T) {
+	for _, c := range []struct {
+		apart    time.Duration
+		timeouts int
+		opens    bool
+	}{{2 * time.Second, 4, false}, {2 * time.Second, 5, true}, {2500 * time.Millisecond, 5, true}, {2501 * time.Millisecond, 20, false}} {
+		synctest.Test(t, func(t *testing.T) {
+			store, queue := &scripted{}, &shelf{}
+			i := newIngest(Connected, Connected, store, queue)
+			for range c.timeouts {
+				store.answers = append(store.answers, unusable(CauseTimeout))
+				if _, err := i.Write(t.Context(), someEvents(1)); err != nil {
+					t.Fatal(err)
+				}
+				<-time.After(c.apart) // of the bubble's clock
+			}
+			if opened := i.Health.Database() == Unreachable; opened != c.opens {
+				t.Errorf("%d timeouts %s apart: opened %v", c.timeouts, c.apart, opened)
+			}
+			if len(queue.events) != c.timeouts {
+				t.Errorf("%d of %d queued", len(queue.events), c.timeouts)
+			}
+		})
+	}
+}
+
+// A parent that may wait in the queue never makes its child fail.
+func TestIngestParents(t *testing.T) {
+	unknown := UnknownParents{0}
+	for _, c := range []struct {
+		name          string
+		pending       int
+		depth         int
+		depthErr      error
+		answers       []error
+		rules         []ParentRule
+		refused       bool
+		withoutAQueue bool
+	}{
+		{name: "waits, as this process knows", pending: 3, answers: []error{unknown}, rules: []ParentRule{CheckParents, AcceptParents}},
+		{name: "waits, as only Redis knows", depth: 1, answers: []error{unknown}, rules: []ParentRule{CheckParents, AcceptParents}},
+		{name: "Redis cannot say", depthErr: errors.New("EOF"), answers: []error{unknown}, rules: []ParentRule{CheckParents, AcceptParents}},
+		{name: "moved between the looks", answers: []error{unknown}, rules: []ParentRule{CheckParents, CheckParents}},
+		{name: "unknown", answers: []error{unknown, unknown}, rules: []ParentRule{CheckParents, CheckParents}, refused: true},
+		{name: "unknown, no queue", answers: []error{unknown}, rules: []ParentRule{CheckParents}, refused: true, withoutAQueue: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			store, queue := &scripted{answers: c.answers}, &shelf{depth: c.depth, depthErr: c.depthErr}
+			if c.withoutAQueue {
+				queue = nil
+			}
+			i := newIngest(Connected, Connected, store, queue)
+			i.Health.SetPending(c.pending)
+			_, err := i.Write(t.Context(), someEvents(1))
+			var parents UnknownParents
+			if errors.As(err, &parents) != c.refused || err != nil && !c.refused {
+				t.Errorf("gave %v", err)
+			}
+			if len(store.calls) != len(c.rules) {
+				t.Fatalf("asked with %v, want %v", store.calls, c.rules)
+			}
+			for n, rule := range c.rules {
+				if store.calls[n] != rule {
+					t.Errorf("asked with %v, want %v", store.calls, c.rules)
+				}
+			}
+		})
 	}
 }

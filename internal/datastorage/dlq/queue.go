@@ -53,7 +53,7 @@ func (q *Queue) Enqueue(ctx context.Context, events []datastorage.Event, cause d
 		args = append(args, layout, encoded, e.Origin.QueuedAt.Format(time.RFC3339Nano), e.Origin.RequestID, string(cause))
 	}
 	err := enqueue.Run(ctx, q.client, []string{stream}, args...).Err()
-	if err != nil && (strings.HasPrefix(err.Error(), "FULL") || strings.HasPrefix(err.Error(), "OOM")) {
+	if isFull(err) {
 		return &datastorage.Error{Kind: datastorage.Unavailable, Detail: "the database is away and the queue is full",
 			RetryAfter: retryWhenFull, Cause: datastorage.CauseQueueFull, Err: err}
 	}
@@ -61,6 +61,13 @@ func (q *Queue) Enqueue(ctx context.Context, events []datastorage.Event, cause d
 		return fmt.Errorf("queueing %d events: %w", len(events), err)
 	}
 	return nil
+}
+
+// isFull recognises our own refusal and that of a Redis at its memory limit, whose text old versions wrap in another.
+func isFull(err error) bool {
+	var refusal redis.Error
+	return errors.As(err, &refusal) &&
+		(strings.HasPrefix(refusal.Error(), "FULL ") || strings.Contains(refusal.Error(), "OOM command not allowed"))
 }
 
 // Depth is the number of events that wait for PostgreSQL.
@@ -74,7 +81,7 @@ func (q *Queue) Depth(ctx context.Context) (int, error) {
 
 // A page is read in small parts, because one event may have a mebibyte.
 const (
-	partEntries = 25
+	partEntries = 10
 	pageBytes   = 8 << 20
 )
 
@@ -164,13 +171,19 @@ func (q *Queue) Bury(ctx context.Context, entry datastorage.Queued, reason strin
 func (q *Queue) Replay(ctx context.Context) (int, error) {
 	total := 0
 	last, err := q.client.XRevRangeN(ctx, deadLetter, "+", "-", 1).Result()
-	if err != nil || len(last) == 0 {
-		return 0, err
+	if err != nil {
+		return 0, fmt.Errorf("reading the dead-letter stream: %w", err)
+	}
+	if len(last) == 0 {
+		return 0, nil
 	}
 	for { // up to what was there at the start, so that an entry that is buried again ends it
 		messages, err := q.client.XRangeN(ctx, deadLetter, "-", last[0].ID, partEntries).Result()
-		if err != nil || len(messages) == 0 {
-			return total, err
+		if err != nil {
+			return total, fmt.Errorf("reading the dead-letter stream: %w", err)
+		}
+		if len(messages) == 0 {
+			return total, nil
 		}
 		args := []any{len(messages)}
 		for _, m := range messages {
@@ -214,6 +227,19 @@ type Status struct {
 	OldestAge           time.Duration // of what waits; 0 if nothing does
 }
 
+// Alarm is the level of a queue that fills up; empty below 80 %.
+func (s Status) Alarm() string {
+	switch percent := 100 * s.Depth / max(1, s.MaxLen); {
+	case percent >= 95:
+		return "overflow_imminent"
+	case percent >= 90:
+		return "critical"
+	case percent >= 80:
+		return "warning"
+	}
+	return ""
+}
+
 // Status also proves that Redis answers.
 func (q *Queue) Status(ctx context.Context) (Status, error) {
 	pipe := q.client.Pipeline()
@@ -234,20 +260,25 @@ func (q *Queue) Status(ctx context.Context) (Status, error) {
 	return s, nil
 }
 
-// errNotDurable is the reason for a Redis that may lose what it took.
-var errNotDurable = errors.New("Redis may lose acknowledged events")
+// ErrNotDurable is the reason for a Redis that may lose what it took.
+var ErrNotDurable = errors.New("Redis may lose acknowledged events")
 
-// CheckDurable tells why a restart or memory pressure could lose entries; nil if neither can.
+// CheckDurable tells why a restart or memory pressure could lose entries; nil if neither can. An error that is not
+// ErrNotDurable means that Redis did not answer.
 func (q *Queue) CheckDurable(ctx context.Context) error {
 	for _, rule := range []struct{ setting, want string }{
 		{"appendonly", "yes"}, {"appendfsync", "always"}, {"maxmemory-policy", "noeviction"},
 	} {
 		values, err := q.client.ConfigGet(ctx, rule.setting).Result()
+		var refusal redis.Error
+		if errors.As(err, &refusal) {
+			return fmt.Errorf("%w: %s cannot be read: %w", ErrNotDurable, rule.setting, err)
+		}
 		if err != nil {
-			return fmt.Errorf("%w: %s cannot be read: %w", errNotDurable, rule.setting, err)
+			return fmt.Errorf("asking Redis for %s: %w", rule.setting, err)
 		}
 		if got := values[rule.setting]; got != rule.want {
-			return fmt.Errorf("%w: %s is %q, not %q", errNotDurable, rule.setting, got, rule.want)
+			return fmt.Errorf("%w: %s is %q, not %q", ErrNotDurable, rule.setting, got, rule.want)
 		}
 	}
 	return nil

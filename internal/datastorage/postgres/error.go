@@ -53,7 +53,10 @@ func causeOf(err error) datastorage.Cause {
 	case errors.As(err, &certificate), errors.As(err, &record):
 		return datastorage.CauseTLS
 	case errors.As(err, &answer):
-		return causeOfCode(answer.Code)
+		if cause := causeOfCode(answer.Code); cause != "" || !errors.As(err, &connect) {
+			return cause
+		}
+		return datastorage.CauseConnection // no session was given, for whatever reason
 	case errors.As(err, &connect), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return datastorage.CauseConnection
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

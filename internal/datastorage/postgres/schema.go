@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -33,19 +34,28 @@ func RequiredSchema() int64 {
 }
 
 // Check asks, on a connection of its own, whether the database can be used. Its error wraps
-// datastorage.ErrSchemaOutdated if the database answers but is not migrated far enough.
+// datastorage.ErrSchemaOutdated if the database answers but is not migrated far enough; any other one has its Cause.
 func (s *Store) Check(ctx context.Context) error {
-	version, err := db.New(s.probe).SchemaVersion(ctx)
+	q := db.New(s.probe)
+	version, err := q.SchemaVersion(ctx)
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) && answer.Code == "42P01" { // no table of versions
 		version, err = 0, nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading the schema version: %w", err)
+		return fmt.Errorf("reading the schema version: %w", translate(err))
 	}
 	s.schema.Store(version)
 	if required := RequiredSchema(); version < required {
 		return fmt.Errorf("%w: version %d, needed %d", datastorage.ErrSchemaOutdated, version, required)
+	}
+	readOnly, err := q.ReadOnly(ctx)
+	if err != nil {
+		return fmt.Errorf("asking whether the database takes writes: %w", translate(err))
+	}
+	if readOnly { // every write would fail, and a good probe would send the next one there again
+		return &datastorage.Error{Kind: datastorage.Unavailable, Detail: "the database takes no writes",
+			RetryAfter: retryAfter, Cause: datastorage.CauseReadOnly}
 	}
 	return nil
 }
@@ -79,27 +89,36 @@ func standing(ctx context.Context, q *db.Queries) (Standing, error) {
 // drainLock is the advisory lock of the one replica that drains the queue.
 const drainLock = 0x6b756265 // any number that nothing else of this schema uses
 
+// lockTimeout is how long taking or giving back the lock may take. Neither waits for another replica.
+const lockTimeout = 2 * time.Second
+
 // Lead runs work while this process alone of all replicas has the drain lock; see datastorage.Leader. The lock is that of
 // a connection: it ends with it.
 func (s *Store) Lead(ctx context.Context, work func(context.Context) error) (led bool, err error) {
-	conn, err := s.lead.Acquire(ctx)
+	begin, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	conn, err := s.lead.Acquire(begin)
 	if err != nil {
 		return false, translate(err)
 	}
 	defer conn.Release()
 	q := db.New(conn)
-	if led, err = q.TryLock(ctx, drainLock); err != nil || !led {
+	if led, err = q.TryLock(begin, drainLock); err != nil || !led {
 		return false, translate(err)
 	}
 	err = work(ctx)
-	if unlockErr := q.Unlock(context.WithoutCancel(ctx), drainLock); unlockErr != nil {
-		_ = conn.Conn().Close(context.WithoutCancel(ctx)) // the lock must not stay with a pooled connection
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockTimeout)
+	defer cancel()
+	if unlockErr := q.Unlock(end, drainLock); unlockErr != nil {
+		_ = conn.Conn().Close(end) // the lock must not stay with a pooled connection
 	}
 	return true, err
 }
 
 // EnsurePartitions makes the missing partitions up to the given months ahead and tells how many it made.
 func (s *Store) EnsurePartitions(ctx context.Context, monthsAhead int) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.options.BatchTimeout)
+	defer cancel()
 	made, err := db.New(s.write).EnsurePartitions(ctx, int32(monthsAhead))
 	return int(made), err
 }

@@ -110,8 +110,11 @@ func (t Target) config() (*pgxpool.Config, error) {
 }
 
 func (t Target) authenticate(_ context.Context, config *pgx.ConnConfig) (err error) {
-	config.User, config.Password, err = t.Credentials()
-	return err
+	if config.User, config.Password, err = t.Credentials(); err != nil { // a secret that is just being replaced
+		return &datastorage.Error{Kind: datastorage.Unavailable, Detail: "the database is not available",
+			RetryAfter: retryAfter, Cause: datastorage.CauseAuth, Err: err}
+	}
+	return nil
 }
 
 // Close ends all connections; it waits for those in use.

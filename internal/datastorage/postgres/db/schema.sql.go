@@ -147,6 +147,18 @@ func (q *Queries) PruneIDs(ctx context.Context, days int32) (int64, error) {
 	return column_1, err
 }
 
+const readOnly = `-- name: ReadOnly :one
+SELECT current_setting('transaction_read_only')::boolean
+`
+
+// A standby, or a primary that takes no writes for now.
+func (q *Queries) ReadOnly(ctx context.Context) (bool, error) {
+	row := q.db.QueryRow(ctx, readOnly)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const repairDefaultPartition = `-- name: RepairDefaultPartition :many
 SELECT p.partition_name::text, p.row_count::bigint FROM audit_repair_default() AS p
 `

@@ -1,6 +1,10 @@
 -- name: SchemaVersion :one
 SELECT coalesce(max(version_id), 0)::bigint FROM goose_db_version WHERE is_applied;
 
+-- name: ReadOnly :one
+-- A standby, or a primary that takes no writes for now.
+SELECT current_setting('transaction_read_only')::boolean;
+
 -- name: ServerVersion :one
 SELECT current_setting('server_version_num')::integer;
 
