@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -18,10 +19,18 @@ const usage = `usage: datastorage COMMAND [flags]
 
   serve                     answer requests until SIGTERM
   migrate                   bring the database up to date   [--wait 60s] [--create-app-role]
+  migrate status            list the schema's files         [--wait 60s]
   seed FILE                 add workflows to the catalog    [--wait 60s]
+  partitions                list the months of audit events [--repair] [--drop-before YYYY-MM [--yes]]
+  dlq status                what waits in the queue
+  dlq list --dead           what could not be stored        [--limit 100]
+  dlq replay                try what could not be stored again
+  openapi                   print the contract
   version                   what this program is
 
-serve, migrate and seed need --config FILE or CONFIG_PATH.
+All but openapi and version need --config FILE or CONFIG_PATH; COMMAND -h explains the flags.
+migrate and partitions work as the owner of the schema (database.owner_secrets_file).
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 `
 
 // usageError is a mistake of whoever started the program: exit code 2.
@@ -73,18 +82,21 @@ func (p program) run(ctx context.Context) error {
 	}
 	command := p.args[0]
 	p.args = p.args[1:]
-	switch command {
-	case "serve":
-		return p.serve(ctx)
-	case "migrate":
-		return p.migrate(ctx)
-	case "seed":
-		return p.seed(ctx)
-	case "version":
-		return p.version()
-	case "help", "-h", "--help":
-		_, err := fmt.Fprint(p.stdout, usage)
-		return err
+	run, known := map[string]func(context.Context) error{
+		"serve": p.serve, "migrate": p.migrate, "seed": p.seed, "partitions": p.partitions, "dlq": p.deadLetters,
+		"openapi": p.openapi, "version": p.version, "help": p.help, "-h": p.help, "--help": p.help,
+	}[command]
+	if !known {
+		return usageError{fmt.Errorf("unknown command %q\n\n%s", command, usage)}
 	}
-	return usageError{fmt.Errorf("unknown command %q\n\n%s", command, usage)}
+	err := run(ctx)
+	if errors.Is(err, flag.ErrHelp) { // the flags have been explained
+		return nil
+	}
+	return err
+}
+
+func (p program) help(context.Context) error {
+	_, err := fmt.Fprint(p.stdout, usage)
+	return err
 }

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage/postgres"
 )
 
@@ -15,6 +13,10 @@ func (p program) migrate(ctx context.Context) error {
 	set, path := p.flags("migrate")
 	wait := set.Duration("wait", time.Minute, "how long PostgreSQL may take to answer")
 	createRole := set.Bool("create-app-role", false, "make the application's role with the password of its secret file")
+	status := len(p.args) > 0 && p.args[0] == "status"
+	if status {
+		p.args = p.args[1:]
+	}
 	if _, err := p.parse(set, 0); err != nil {
 		return err
 	}
@@ -22,15 +24,13 @@ func (p program) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Database.OwnerSecretsFile == "" {
-		return usageError{errors.New("database.owner_secrets_file: is required by migrate")}
-	}
 	migration := postgres.Migration{
 		Wait: *wait, MonthsAhead: c.Audit.PartitionMonthsAhead, CreateAppRole: *createRole}
-	owner := datastorage.SecretFile{Path: c.Database.OwnerSecretsFile,
-		UsernameKey: c.Database.Secrets.UsernameKey, PasswordKey: c.Database.Secrets.PasswordKey}
-	if migration.Target, err = target(c, owner); err != nil {
+	if migration.Target, err = ownerTarget(c); err != nil {
 		return err
+	}
+	if status {
+		return p.migrationStatus(ctx, migration)
 	}
 	app, err := target(c, c.Database.Secrets)
 	if err != nil {
@@ -47,6 +47,23 @@ func (p program) migrate(ctx context.Context) error {
 		log.Warn("the owner of the schema is a superuser; an ordinary role is enough", "role", outcome.Owner.Role)
 	}
 	return p.report(outcome, migration.AppRole)
+}
+
+func (p program) migrationStatus(ctx context.Context, migration postgres.Migration) error {
+	files, err := migration.Status(ctx)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		state := "pending"
+		if !file.Applied.IsZero() {
+			state = "applied " + file.Applied.UTC().Format(time.RFC3339)
+		}
+		if _, err := fmt.Fprintf(p.stdout, "%s  %s\n", file.Name, state); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p program) report(outcome postgres.Outcome, appRole string) error {

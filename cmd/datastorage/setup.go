@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/kubernaut-ai/kubernaut/api/openapi"
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage/dlq"
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage/httpapi"
@@ -118,7 +120,24 @@ func openQueue(c datastorage.Config) (*dlq.Queue, error) {
 	return dlq.Open(options)
 }
 
-func (p program) version() error {
+func (p program) openapi(context.Context) error {
+	contract, err := openapi.Files.ReadFile("datastorage.yaml")
+	if err == nil {
+		_, err = p.stdout.Write(contract)
+	}
+	return err
+}
+
+// ownerTarget is the database with the account of the owner of the schema.
+func ownerTarget(c datastorage.Config) (postgres.Target, error) {
+	if c.Database.OwnerSecretsFile == "" {
+		return postgres.Target{}, usageError{errors.New("database.owner_secrets_file: is required here")}
+	}
+	return target(c, datastorage.SecretFile{Path: c.Database.OwnerSecretsFile,
+		UsernameKey: c.Database.Secrets.UsernameKey, PasswordKey: c.Database.Secrets.PasswordKey})
+}
+
+func (p program) version(context.Context) error {
 	_, err := fmt.Fprintf(p.stdout, "datastorage %s\nrevision %s\ncontract %s\nschema %d\n",
 		version, revision, httpapi.ContractVersion(), postgres.RequiredSchema())
 	return err

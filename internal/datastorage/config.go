@@ -36,7 +36,7 @@ type Config struct {
 	Audit struct {
 		SingleTimeout, BatchTimeout, DLQTimeout time.Duration
 		Window                                  Window
-		PartitionMonthsAhead                    int
+		PartitionMonthsAhead, IDWindowDays      int
 		MaintenanceInterval                     time.Duration
 	}
 	Query struct {

@@ -67,6 +67,7 @@ func (c *Config) keys() map[string]configKey {
 		"audit.max_age":                {"168h", span(&a.Window.MaxAge, time.Minute, 3650*24*time.Hour)},
 		"audit.max_future":             {"5m", span(&a.Window.MaxFuture, 0, 24*time.Hour)},
 		"audit.partition_months_ahead": {3, number(&a.PartitionMonthsAhead, 1, 24)},
+		"audit.id_window_days":         {35, number(&a.IDWindowDays, 9, 400)},
 		"audit.maintenance_interval":   {"6h", span(&a.MaintenanceInterval, time.Minute, 24*time.Hour)},
 
 		"query.timeout":    {"8s", span(&c.Query.Timeout, 100*time.Millisecond, time.Minute)},

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -96,18 +97,14 @@ func (m Migration) connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Co
 // apply brings the schema up to date, under goose's lock.
 func apply(ctx context.Context, config *pgx.ConnConfig) ([]Applied, error) {
 	pool := stdlib.OpenDB(*config.Copy())
-	defer func() { _ = pool.Close() }() // nothing is lost with it
-	files, err := fs.Sub(migrationFiles, "migrations")
-	if err != nil {
-		return nil, err
-	}
+	defer func() { _ = pool.Close() }()                                        // nothing is lost with it
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // five minutes
 	if err != nil {
 		return nil, fmt.Errorf("preparing the migration lock: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, pool, files, goose.WithSessionLocker(locker))
+	provider, err := migrations(pool, goose.WithSessionLocker(locker))
 	if err != nil {
-		return nil, fmt.Errorf("reading the migrations: %w", err)
+		return nil, err
 	}
 	results, err := provider.Up(ctx)
 	if err != nil {
@@ -118,6 +115,55 @@ func apply(ctx context.Context, config *pgx.ConnConfig) ([]Applied, error) {
 		applied[i] = Applied{r.Source.Path, r.Duration}
 	}
 	return applied, nil
+}
+
+func migrations(pool *sql.DB, options ...goose.ProviderOption) (*goose.Provider, error) {
+	files, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, pool, files, options...)
+	if err != nil {
+		return nil, fmt.Errorf("reading the migrations: %w", err)
+	}
+	return provider, nil
+}
+
+// File is a migration; Applied is zero if it is pending.
+type File struct {
+	Name    string
+	Applied time.Time
+}
+
+// Status lists all files of this program and changes nothing.
+func (m Migration) Status(ctx context.Context) ([]File, error) {
+	config, err := m.config()
+	if err != nil {
+		return nil, err
+	}
+	if err := m.authenticate(ctx, config.ConnConfig); err != nil {
+		return nil, err
+	}
+	conn, err := m.connect(ctx, config.ConnConfig)
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.Close(ctx) // it was there to wait
+	pool := stdlib.OpenDB(*config.ConnConfig.Copy())
+	defer func() { _ = pool.Close() }() // nothing is lost with it
+	provider, err := migrations(pool)
+	if err != nil {
+		return nil, err
+	}
+	states, err := provider.Status(ctx)
+	if err != nil {
+		return nil, explain(err)
+	}
+	files := make([]File, len(states))
+	for i, s := range states {
+		files[i] = File{s.Source.Path, s.AppliedAt}
+	}
+	return files, nil
 }
 
 // setUp does what depends on the configuration: the application's role and the partitions of now.

@@ -115,10 +115,34 @@ func (s *Store) Lead(ctx context.Context, work func(context.Context) error) (led
 	return true, err
 }
 
-// EnsurePartitions makes the missing partitions up to the given months ahead and tells how many it made.
-func (s *Store) EnsurePartitions(ctx context.Context, monthsAhead int) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.options.BatchTimeout)
+// Upkeep is what Maintain found and did.
+type Upkeep struct {
+	Made        int   // partitions
+	Forgotten   int64 // ids whose window has passed
+	MonthsAhead int   // with a partition
+	DefaultRows int   // events of months without one
+}
+
+// maintenanceLimit bounds the whole upkeep; the statements have the bounds of the pool.
+const maintenanceLimit = time.Minute
+
+// Maintain makes the missing partitions up to the given months ahead, and forgets the ids of events that are older than
+// the given days.
+func (s *Store) Maintain(ctx context.Context, monthsAhead, idWindowDays int) (Upkeep, error) {
+	ctx, cancel := context.WithTimeout(ctx, maintenanceLimit)
 	defer cancel()
-	made, err := db.New(s.write).EnsurePartitions(ctx, int32(monthsAhead))
-	return int(made), err
+	q := db.New(s.write)
+	made, err := q.EnsurePartitions(ctx, int32(monthsAhead))
+	if err != nil {
+		return Upkeep{}, fmt.Errorf("making partitions: %w", err)
+	}
+	forgotten, err := q.PruneIDs(ctx, int32(idWindowDays))
+	if err != nil {
+		return Upkeep{}, fmt.Errorf("forgetting old ids: %w", err)
+	}
+	state, err := q.PartitionState(ctx)
+	if err != nil {
+		return Upkeep{}, fmt.Errorf("looking at the partitions: %w", err)
+	}
+	return Upkeep{Made: int(made), Forgotten: forgotten, MonthsAhead: int(state.MonthsAhead), DefaultRows: int(state.DefaultRows)}, nil
 }

@@ -11,12 +11,12 @@ import (
 )
 
 const dropPartitionsBefore = `-- name: DropPartitionsBefore :many
-SELECT p.partition_name::text, p.row_count::bigint FROM audit_drop_before($1::date) AS p
+SELECT p.partition_name::text AS name, p.row_count::bigint AS rows FROM audit_drop_before($1::date) AS p
 `
 
 type DropPartitionsBeforeRow struct {
-	PPartitionName string
-	PRowCount      int64
+	Name string
+	Rows int64
 }
 
 func (q *Queries) DropPartitionsBefore(ctx context.Context, month time.Time) ([]DropPartitionsBeforeRow, error) {
@@ -28,7 +28,7 @@ func (q *Queries) DropPartitionsBefore(ctx context.Context, month time.Time) ([]
 	var items []DropPartitionsBeforeRow
 	for rows.Next() {
 		var i DropPartitionsBeforeRow
-		if err := rows.Scan(&i.PPartitionName, &i.PRowCount); err != nil {
+		if err := rows.Scan(&i.Name, &i.Rows); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -108,12 +108,12 @@ func (q *Queries) PartitionState(ctx context.Context) (PartitionStateRow, error)
 }
 
 const partitions = `-- name: Partitions :many
-SELECT p.partition_name::text, p.row_count::bigint FROM audit_partitions() AS p
+SELECT p.partition_name::text AS name, p.row_count::bigint AS rows FROM audit_partitions() AS p
 `
 
 type PartitionsRow struct {
-	PPartitionName string
-	PRowCount      int64
+	Name string
+	Rows int64
 }
 
 func (q *Queries) Partitions(ctx context.Context) ([]PartitionsRow, error) {
@@ -125,7 +125,7 @@ func (q *Queries) Partitions(ctx context.Context) ([]PartitionsRow, error) {
 	var items []PartitionsRow
 	for rows.Next() {
 		var i PartitionsRow
-		if err := rows.Scan(&i.PPartitionName, &i.PRowCount); err != nil {
+		if err := rows.Scan(&i.Name, &i.Rows); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -160,12 +160,12 @@ func (q *Queries) ReadOnly(ctx context.Context) (bool, error) {
 }
 
 const repairDefaultPartition = `-- name: RepairDefaultPartition :many
-SELECT p.partition_name::text, p.row_count::bigint FROM audit_repair_default() AS p
+SELECT p.partition_name::text AS name, p.row_count::bigint AS rows FROM audit_repair_default() AS p
 `
 
 type RepairDefaultPartitionRow struct {
-	PPartitionName string
-	PRowCount      int64
+	Name string
+	Rows int64
 }
 
 func (q *Queries) RepairDefaultPartition(ctx context.Context) ([]RepairDefaultPartitionRow, error) {
@@ -177,7 +177,7 @@ func (q *Queries) RepairDefaultPartition(ctx context.Context) ([]RepairDefaultPa
 	var items []RepairDefaultPartitionRow
 	for rows.Next() {
 		var i RepairDefaultPartitionRow
-		if err := rows.Scan(&i.PPartitionName, &i.PRowCount); err != nil {
+		if err := rows.Scan(&i.Name, &i.Rows); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

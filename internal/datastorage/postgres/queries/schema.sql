@@ -44,10 +44,10 @@ SELECT audit_prune_ids(@days::integer)::bigint;
 SELECT audit_months_ahead()::integer AS months_ahead, audit_default_rows()::bigint AS default_rows;
 
 -- name: Partitions :many
-SELECT p.partition_name::text, p.row_count::bigint FROM audit_partitions() AS p;
+SELECT p.partition_name::text AS name, p.row_count::bigint AS rows FROM audit_partitions() AS p;
 
 -- name: DropPartitionsBefore :many
-SELECT p.partition_name::text, p.row_count::bigint FROM audit_drop_before(@month::date) AS p;
+SELECT p.partition_name::text AS name, p.row_count::bigint AS rows FROM audit_drop_before(@month::date) AS p;
 
 -- name: RepairDefaultPartition :many
-SELECT p.partition_name::text, p.row_count::bigint FROM audit_repair_default() AS p;
+SELECT p.partition_name::text AS name, p.row_count::bigint AS rows FROM audit_repair_default() AS p;

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage/dlq"
+)
+
+// watch starts the probers and the upkeep of partitions.
+func (s *service) watch(ctx context.Context) {
+	s.running.Go(func() {
+		datastorage.Probe(ctx, probeInterval, probeTimeout, s.store.Check, func(err error) { s.databaseIs(ctx, err) })
+	})
+	if s.queue != nil {
+		s.running.Go(func() { datastorage.Probe(ctx, probeInterval, probeTimeout, s.askQueue, s.queueIs) })
+		drain := datastorage.Drain{Queue: s.queue, Store: s.store, Leader: s.store, Health: &s.health, Log: s.log,
+			Batch: s.config.Redis.DrainBatch, Interval: s.config.Redis.DrainInterval,
+			Timeout: s.config.Audit.BatchTimeout + 2*s.config.Audit.DLQTimeout, Observe: s.metrics.Drained}
+		s.running.Go(func() { drain.Run(ctx) })
+	}
+	s.running.Go(func() { s.maintain(ctx) })
+	s.running.Go(func() { s.selfAudit.Run(ctx) })
+}
+
+// seen is what the probers saw last; each field belongs to one of them. It is not what Health says: a failed write may
+// have been quicker, and that must not keep the reason out of the log.
+type seen struct {
+	database   datastorage.State
+	queueSafe  bool
+	queueAlarm string
+	dead       int
+}
+
+func (s *service) databaseIs(ctx context.Context, err error) {
+	state := datastorage.StateOf(err)
+	s.metrics.SetDependency("postgresql", state)
+	s.metrics.SetSchemaVersion(s.store.SchemaVersion())
+	before := s.seen.database
+	s.seen.database = state
+	if state != datastorage.Connected && state != before {
+		s.log.Error("PostgreSQL cannot be used", "cause", causeOf(err), "error", err)
+	}
+	if state == s.health.Database() {
+		return
+	}
+	if state == datastorage.Connected {
+		if err := s.inspect(ctx); err != nil {
+			select {
+			case s.failed <- err:
+			default: // it is ending already
+			}
+			return
+		}
+	}
+	s.health.SetDatabase(state)
+}
+
+// causeOf is the class of a failed probe.
+func causeOf(err error) datastorage.Cause {
+	var failure *datastorage.Error
+	switch {
+	case errors.As(err, &failure):
+		return failure.Cause
+	case errors.Is(err, datastorage.ErrSchemaOutdated):
+		return datastorage.CauseSchema
+	}
+	return ""
+}
+
+// inspect looks at the account once per connection: serving as owner or superuser makes the append-only promise weak.
+func (s *service) inspect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	standing, err := s.store.Standing(ctx)
+	if err != nil {
+		s.log.Warn("the standing of the database role is unknown", "error", err)
+		return nil
+	}
+	s.log.Info("PostgreSQL connected", "server_version", standing.ServerVersion, "role", standing.Role)
+	if standing.ServerVersion < 160000 {
+		s.log.Warn("PostgreSQL 16 or newer is supported; this one works", "server_version", standing.ServerVersion)
+	}
+	if !standing.Superuser && !standing.IsOwner {
+		return nil
+	}
+	s.log.Error("the role is superuser or owner of the audit events; use the application role", "role", standing.Role)
+	if s.config.Database.StrictRole {
+		return fmt.Errorf("role %q is superuser or owner, which database.strict_role forbids", standing.Role)
+	}
+	return nil
+}
+
+// askQueue probes Redis and shows what waits there.
+func (s *service) askQueue(ctx context.Context) error {
+	status, err := s.queue.Status(ctx)
+	if err != nil {
+		return err
+	}
+	s.health.SetPending(status.Depth)
+	s.metrics.SetQueue(status.Depth, status.Dead, status.MaxLen, status.OldestAge)
+	s.alarm(status)
+	if s.health.Queue() == datastorage.Connected || s.health.Queue() == datastorage.Off {
+		return nil
+	}
+	unsafe := s.queue.CheckDurable(ctx)
+	if unsafe != nil && !errors.Is(unsafe, dlq.ErrNotDurable) {
+		return unsafe
+	}
+	s.metrics.SetQueueUnsafe(unsafe != nil)
+	if unsafe != nil {
+		s.log.Warn("queued events are not safe", "error", unsafe, "used", !s.config.Redis.RequireDurable)
+	}
+	s.seen.queueSafe = unsafe == nil
+	return nil
+}
+
+// alarm tells once when the queue passes a level, and when an event is put aside.
+func (s *service) alarm(status dlq.Status) {
+	level := status.Alarm()
+	switch {
+	case level == s.seen.queueAlarm:
+	case level == "":
+		s.log.Info("the queue has room again", "events", status.Depth, "room", status.MaxLen)
+	default:
+		s.log.Warn("the queue fills up", "level", level, "events", status.Depth, "room", status.MaxLen)
+	}
+	s.seen.queueAlarm = level
+	if status.Dead > s.seen.dead {
+		s.log.Error("events wait in the dead-letter stream for an operator (datastorage dlq)", "events", status.Dead)
+	}
+	s.seen.dead = status.Dead
+}
+
+func (s *service) queueIs(err error) {
+	state := datastorage.StateOf(err)
+	if state == datastorage.Connected && s.config.Redis.RequireDurable && !s.seen.queueSafe {
+		state = datastorage.Off
+	}
+	s.metrics.SetDependency("redis", state)
+	switch before := s.health.SetQueue(state); {
+	case before == state:
+	case err != nil:
+		s.log.Warn("Redis cannot be used", "error", err)
+	default:
+		s.log.Info("Redis connected")
+	}
+}
+
+// maintain makes the partitions of the coming months and forgets old ids, now and then every interval.
+func (s *service) maintain(ctx context.Context) {
+	const again = time.Second
+	audit, warned := s.config.Audit, false
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if s.health.Database() != datastorage.Connected {
+			timer.Reset(again)
+			continue
+		}
+		done, err := s.store.Maintain(ctx, audit.PartitionMonthsAhead, audit.IDWindowDays)
+		if err != nil {
+			s.log.Warn("the upkeep of the audit events failed", "error", err)
+			timer.Reset(time.Minute)
+			continue
+		}
+		s.metrics.SetPartitions(done.MonthsAhead, done.DefaultRows)
+		if done.Made > 0 || done.Forgotten > 0 {
+			s.log.Info("audit events maintained", "partitions_made", done.Made, "ids_forgotten", done.Forgotten)
+		}
+		if done.DefaultRows > 0 && !warned {
+			s.log.Warn("events of months without a partition wait for: datastorage partitions --repair", "events", done.DefaultRows)
+		}
+		warned = done.DefaultRows > 0
+		timer.Reset(audit.MaintenanceInterval)
+	}
+}

@@ -1,0 +1,71 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage/postgres/db"
+)
+
+// Partition is one partition of the audit events.
+type Partition struct {
+	Name string
+	Rows int64
+}
+
+// Owner is a connection of the owner of the schema, for what the application may not do.
+type Owner struct{ conn *pgx.Conn }
+
+// ConnectOwner connects once; the caller closes.
+func ConnectOwner(ctx context.Context, to Target) (*Owner, error) {
+	config, err := to.config()
+	if err != nil {
+		return nil, err
+	}
+	if err := to.authenticate(ctx, config.ConnConfig); err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	if err != nil {
+		return nil, fmt.Errorf("connecting as the owner of the schema: %w", err)
+	}
+	return &Owner{conn}, nil
+}
+
+// Close ends the connection.
+func (o *Owner) Close(ctx context.Context) { _ = o.conn.Close(ctx) } // nothing is lost with it
+
+// Partitions lists them with their rows, oldest first, the default partition last.
+func (o *Owner) Partitions(ctx context.Context) ([]Partition, error) {
+	rows, err := db.New(o.conn).Partitions(ctx)
+	return partitions(rows, err, "listing the partitions")
+}
+
+// DropBefore drops the partitions of the months before the given one and returns what they held.
+func (o *Owner) DropBefore(ctx context.Context, month time.Time) ([]Partition, error) {
+	rows, err := db.New(o.conn).DropPartitionsBefore(ctx, month)
+	return partitions(rows, err, "dropping partitions")
+}
+
+// Repair moves the rows of the default partition into partitions of their months, in one transaction.
+func (o *Owner) Repair(ctx context.Context) ([]Partition, error) {
+	rows, err := db.New(o.conn).RepairDefaultPartition(ctx)
+	return partitions(rows, err, "repairing the default partition")
+}
+
+func partitions[Row ~struct {
+	Name string
+	Rows int64
+}](rows []Row, err error, doing string) ([]Partition, error) {
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	found := make([]Partition, len(rows))
+	for i, row := range rows {
+		found[i] = Partition(row)
+	}
+	return found, nil
+}
