@@ -60,12 +60,6 @@ func (o outage) post(t *testing.T, events ...api.AuditEventRequest) (queued bool
 	return r.Status == http.StatusAccepted
 }
 
-func (o outage) metric(t *testing.T, line string) bool {
-	t.Helper()
-	_, body := o.get(t, "/metrics")
-	return strings.Contains(body, line+"\n")
-}
-
 func (o outage) drained(t *testing.T) {
 	t.Helper()
 	until(t, "the queue is empty", func() bool { return o.redis.XLen(t.Context(), "audit:dlq:events").Val() == 0 })
@@ -95,7 +89,7 @@ func TestAmbiguousCommit(t *testing.T) {
 	o.drained(t)
 	o.holdsExactly(t, events)
 	until(t, "30 repeats are counted", func() bool {
-		return o.metric(t, `datastorage_dlq_drained_total{result="duplicate",stream="events"} 30`)
+		return o.metric(t, `datastorage_dlq_drained_total{result="duplicate",stream="events"}`) == 30
 	})
 	if err := stop(); err != nil {
 		t.Error(err)
@@ -193,7 +187,7 @@ func TestPoison(t *testing.T) {
 	if got := fmt.Sprint(reasons()); got != want {
 		t.Errorf("put aside for %s", got)
 	}
-	until(t, "the alarm is on", func() bool { return o.metric(t, `datastorage_dead_letter_depth{stream="events"} 3`) })
+	until(t, "the alarm is on", func() bool { return o.metric(t, `datastorage_dead_letter_depth{stream="events"}`) == 3 })
 	queue, err := openQueue(o.settings(t, o.environ...))
 	if err != nil {
 		t.Fatal(err)
@@ -233,7 +227,7 @@ func TestUnsafeQueue(t *testing.T) {
 			o := newOutage(t)
 			lines, stop := o.start(t, "DATASTORAGE_REDIS_REQUIRE_DURABLE="+required)
 			o.eventually(t, "/health", want.health)
-			until(t, "the gauge is 1", func() bool { return o.metric(t, `datastorage_dlq_unsafe{stream="events"} 1`) })
+			until(t, "the gauge is 1", func() bool { return o.metric(t, `datastorage_dlq_unsafe{stream="events"}`) == 1 })
 			if !strings.Contains(lines.String(), "queued events are not safe") {
 				t.Error("no warning in the log")
 			}

@@ -12,6 +12,8 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -271,4 +273,21 @@ func until(t *testing.T, fact string, holds func() bool) {
 			t.Fatalf("after a minute: not yet that %s", fact)
 		}
 	}
+}
+
+// metric is a sample of the service.
+func (i installation) metric(t *testing.T, sample string) float64 {
+	t.Helper()
+	_, body := i.get(t, "/metrics")
+	for line := range strings.Lines(body) {
+		if text, found := strings.CutPrefix(line, sample+" "); found {
+			value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return value
+		}
+	}
+	t.Fatalf("no sample %s", sample)
+	return 0
 }
