@@ -409,11 +409,11 @@ func (b *bench) degraded() {
 	b.engine("start", os.Getenv("KUBERNAUT_TEST_POSTGRES_CONTAINER"))
 	before, start := 0.0, time.Time{}
 	for {
-		drained := b.metric(`datastorage_dlq_drained_total{result="stored",stream="events"}`)
+		drained := b.metric(b.T, `datastorage_dlq_drained_total{result="stored",stream="events"}`)
 		if drained > 0 && start.IsZero() {
 			before, start = drained, time.Now()
 		}
-		if depth := b.metric(`datastorage_dlq_depth{stream="events"}`); depth == 0 && drained >= float64(len(took)) {
+		if depth := b.metric(b.T, `datastorage_dlq_depth{stream="events"}`); depth == 0 && drained >= float64(len(took)) {
 			b.record("drain", "rows/s", false, 2000, (drained-before)/max(time.Since(start).Seconds(), 0.001))
 			return
 		}
@@ -425,20 +425,6 @@ func (b *bench) engine(args ...string) {
 	if out, err := exec.CommandContext(b.Context(), setting(b.T, "KUBERNAUT_TEST_ENGINE"), args...).CombinedOutput(); err != nil {
 		b.Fatalf("%v: %v\n%s", args, err, out)
 	}
-}
-
-func (b *bench) metric(name string) float64 {
-	_, body := b.get(b.T, "/metrics")
-	for line := range strings.Lines(body) {
-		if value, found := strings.CutPrefix(line, name+" "); found {
-			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil {
-				b.Fatal(err)
-			}
-			return n
-		}
-	}
-	return 0
 }
 
 // report writes the figures and fails for every goal that was missed.
