@@ -293,7 +293,7 @@ func (b *bench) fill() {
 			CASE WHEN n %% 100 = 0 THEN 'critical' ELSE 'info' END
 		FROM (SELECT n, now() - n * interval '170 milliseconds' AS t
 			FROM generate_series(1, %d - (SELECT count(*)::int FROM audit_events)) AS n) AS s`, tableRows))
-	statement(b.T, b.owner, `VACUUM ANALYZE audit_events`)
+	statement(b.T, b.owner, `VACUUM (ANALYZE, PARALLEL 0) audit_events`)
 }
 
 func (b *bench) timed(times int, path func(n int) string) float64 {

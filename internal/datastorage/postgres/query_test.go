@@ -104,7 +104,7 @@ func TestFiltersUseAnIndex(t *testing.T) {
 			CASE WHEN n % 1000 = 0 THEN 'failure' ELSE 'success' END, 'service', 's', 'r', 'r', 'rr-' || n % 5000, '{}',
 			CASE WHEN n % 1000 = 0 THEN 'critical' ELSE 'info' END
 		FROM (SELECT n, date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - interval '10 days' - n * interval '5 seconds' AS t FROM generate_series(1, 100000) AS n) AS s`)
-	exec(t, d.admin, `VACUUM ANALYZE audit_events`)
+	exec(t, d.admin, `VACUUM (ANALYZE, PARALLEL 0) audit_events`)
 	text := func(s string) *string { return &s }
 	now := time.Now().UTC()
 	at := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, -12)
