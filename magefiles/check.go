@@ -20,12 +20,16 @@ func (Test) Python() error { return reach("test:python", options{}, "test:python
 // Integration runs Go tests against real PostgreSQL, Redis and API server.
 func (Test) Integration() error { return reach("test:integration", options{}, "test:integration") }
 
-// All runs every test: unit, Python, lint and verify beside the base and node images, then integration, then the E2E suite.
+// Faults stops, kills and starts the stores of the real Data Storage, and finds every acknowledged event.
+func (Test) Faults() error { return reach("test:faults", options{}, "test:faults") }
+
+// All runs every test: unit, Python, lint and verify beside the base and node images, then integration, faults and the E2E suite.
 func (Test) All() error {
 	return enter("test:all", options{teardown: true}, func(ctx context.Context) {
 		current.choose(nil, nil, nil, nil)
 		mg.CtxDeps(ctx, at("build:nodeimage"), at("test:unit"), at("test:python"), at("lint"), at("verify"))
 		mg.CtxDeps(ctx, at("test:integration"))
+		mg.CtxDeps(ctx, at("test:faults")) // alone: it measures how soon the service answers
 		mg.CtxDeps(ctx, at("suite:run"))
 	})
 }

@@ -4,12 +4,9 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/kubernaut-ai/kubernaut/pkg/cluster"
@@ -20,24 +17,8 @@ import (
 // runs the tests against them, and takes all three away again.
 func integrationTests(ctx context.Context, h *stage.Handle) (err error) {
 	s := current.session
-	password := rand.Text()
-	label := "ai.kubernaut.test=" + s.id
-	defer func() {
-		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		err = errors.Join(err, s.engine.RemoveContainers(clean, label))
-	}()
-	secret := filepath.Join(s.dir, "postgres.env")
-	if err := os.WriteFile(secret, []byte("POSTGRES_USER=kubernaut\nPOSTGRES_DB=kubernaut\nPOSTGRES_PASSWORD="+password+"\n"), 0o600); err != nil {
-		return fmt.Errorf("writing the test database's environment: %w", err)
-	}
-	defer os.Remove(secret)
-	postgres, err := s.start(ctx, label, server{image: "localhost/kubernaut-postgres", port: "5432", options: []string{"--env-file=" + secret},
-		ready: []string{"pg_isready", "--host=127.0.0.1", "--username=kubernaut"}})
-	if err != nil {
-		return err
-	}
-	redis, err := s.start(ctx, label, server{image: "localhost/kubernaut-redis", port: "6379", ready: []string{"redis-cli", "ping"}})
+	pair, err := s.stores(ctx, "integration", false)
+	defer func() { err = errors.Join(err, pair.down()) }()
 	if err != nil {
 		return err
 	}
@@ -46,45 +27,22 @@ func integrationTests(ctx context.Context, h *stage.Handle) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, down()) }()
-	return goTest(ctx, h, []string{
-		"KUBERNAUT_TEST_POSTGRES=postgres://kubernaut:" + password + "@" + postgres + "/kubernaut?sslmode=disable",
-		"KUBERNAUT_TEST_REDIS=" + redis,
-		"KUBERNAUT_TEST_KUBECONFIG=" + kubeconfig,
-	}, "-race", "-tags=integration", "./cmd/...", "./internal/...", "./pkg/deploy")
+	return goTest(ctx, h, append(pair.env, "KUBERNAUT_TEST_KUBECONFIG="+kubeconfig), "-race", "-tags=integration", "./cmd/...", "./internal/...", "./pkg/deploy")
 }
 
-// server is a container for tests.
-type server struct {
-	image, port string
-	options     []string
-	ready       []string // a command in the container that succeeds once it serves
-}
-
-// start runs a server in the background and gives the host's address of its port once it serves.
-func (s *session) start(ctx context.Context, label string, c server) (string, error) {
-	args := append([]string{"run", "--detach", "--rm", "--label=" + label, "--publish=127.0.0.1::" + c.port}, c.options...)
-	out, err := s.engine.Do(ctx, append(args, s.platform.Reference(c.image))...)
+// faultRuns lets tests stop, kill and start the two stores of the real program.
+func faultRuns(ctx context.Context, h *stage.Handle) (err error) {
+	s := current.session
+	pair, err := s.stores(ctx, "faults", true)
+	defer func() { err = errors.Join(err, pair.down()) }()
 	if err != nil {
-		return "", fmt.Errorf("starting %s: %w", c.image, err)
+		return err
 	}
-	id := strings.TrimSpace(string(out))
-	if out, err = s.engine.Do(ctx, "port", id, c.port); err != nil {
-		return "", fmt.Errorf("asking for the port of %s: %w", c.image, err)
-	}
-	wait, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if _, err = s.engine.Do(wait, append([]string{"exec", id}, c.ready...)...); err == nil {
-			return firstLine(strings.TrimSpace(string(out))), nil
-		}
-		select {
-		case <-wait.Done():
-			return "", fmt.Errorf("%s does not serve after a minute: %w", c.image, err)
-		case <-tick.C:
-		}
-	}
+	return goTest(ctx, h, append(pair.env,
+		"KUBERNAUT_TEST_ENGINE="+string(s.engine.Name),
+		"KUBERNAUT_TEST_POSTGRES_CONTAINER="+pair.postgres.id,
+		"KUBERNAUT_TEST_REDIS_CONTAINER="+pair.redis.id,
+	), "-race", "-tags=faults", "-run=^TestFaults$", "-timeout=10m", "./cmd/datastorage")
 }
 
 // apiServer is a Kind cluster of its own: a real API server in both image sources.

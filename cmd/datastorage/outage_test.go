@@ -34,6 +34,11 @@ func newOutage(t *testing.T) outage {
 	if out, err := i.command(t, "migrate", "--create-app-role"); err != nil {
 		t.Fatalf("migrate: %v %s", err, out)
 	}
+	return prepareOutage(t, i)
+}
+
+func prepareOutage(t *testing.T, i installation) outage {
+	t.Helper()
 	d := i.settings(t).Database
 	o := outage{installation: i, proxy: newProxy(t, net.JoinHostPort(d.Host, strconv.Itoa(d.Port)))}
 	o.environ = []string{"DATASTORAGE_REDIS_DB=2", "DATASTORAGE_DATABASE_HOST=127.0.0.1", fmt.Sprintf("DATASTORAGE_DATABASE_PORT=%d", o.proxy.port)}

@@ -30,6 +30,7 @@ func (s *service) watch(ctx context.Context) {
 // have been quicker, and that must not keep the reason out of the log.
 type seen struct {
 	database   datastorage.State
+	cause      datastorage.Cause
 	queueSafe  bool
 	queueAlarm string
 	dead       int
@@ -39,11 +40,11 @@ func (s *service) databaseIs(ctx context.Context, err error) {
 	state := datastorage.StateOf(err)
 	s.metrics.SetDependency("postgresql", state)
 	s.metrics.SetSchemaVersion(s.store.SchemaVersion())
-	before := s.seen.database
-	s.seen.database = state
-	if state != datastorage.Connected && state != before {
-		s.log.Error("PostgreSQL cannot be used", "cause", causeOf(err), "error", err)
+	cause := causeOf(err)
+	if err != nil && (state != s.seen.database || cause != s.seen.cause) {
+		s.log.Error("PostgreSQL cannot be used", "cause", cause, "error", err)
 	}
+	s.seen.database, s.seen.cause = state, cause
 	if state == s.health.Database() {
 		return
 	}
