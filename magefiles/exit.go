@@ -15,8 +15,8 @@ import (
 
 // Exit codes; docs/development.md lists them for people.
 const (
-	exitCheck, exitUsage, exitDoctor, exitBuild, exitCluster, exitLoad, exitDeploy, exitSpecs = 1, 2, 10, 11, 12, 13, 14, 15
-	exitLedger, exitCleanup, exitNotOurs, exitTimeout, exitInterrupt, exitTerminated          = 17, 19, 20, 124, 130, 143
+	exitCheck, exitUsage, exitDoctor, exitBuild, exitCluster, exitLoad, exitDeploy, exitSpecs  = 1, 2, 10, 11, 12, 13, 14, 15
+	exitLedger, exitGate, exitCleanup, exitNotOurs, exitTimeout, exitInterrupt, exitTerminated = 17, 18, 19, 20, 124, 130, 143
 )
 
 // exit is the error of the outermost target: mage reads its code and prints its text.
@@ -52,6 +52,8 @@ func codeOf(err error) int {
 		return exitTimeout
 	case errors.As(err, &usage), errors.Is(err, e2e.ErrNoSpecs):
 		return exitUsage
+	case errors.Is(err, errGate):
+		return exitGate
 	case errors.Is(err, image.ErrLedger):
 		return exitLedger
 	case errors.Is(err, cluster.ErrNotOurs):

