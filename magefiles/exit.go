@@ -71,7 +71,7 @@ func codeOf(err error) int {
 // groupCode is the code of a failure by the group of its stage.
 var groupCode = map[string]int{
 	"doctor": exitDoctor, "plan": exitBuild, "build": exitBuild, "cluster": exitCluster, "load": exitLoad, "deploy": exitDeploy,
-	"suite": exitSpecs, "check": exitCheck, "setup": exitDoctor, "teardown": exitCleanup, "collect": exitCleanup,
+	"suite": exitSpecs, "check": exitCheck, "bench": exitCheck, "setup": exitDoctor, "teardown": exitCleanup, "collect": exitCleanup,
 }
 
 // usageError is a mistake of whoever called: code 2.

@@ -19,11 +19,11 @@ import (
 // verify generates, tidies and formats a copy of the tree, and fails when that made a file of it another one. A copy,
 // because other stages read the tree meanwhile.
 func verify(ctx context.Context, h *stage.Handle) error {
-	listed, err := program(ctx, h, nil, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	listed, err := current.runner.Run(ctx, command.Cmd{Args: []string{"git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"}, Dir: current.root})
 	if err != nil {
 		return err
 	}
-	names := strings.FieldsFunc(string(listed), func(r rune) bool { return r == 0 })
+	names := strings.FieldsFunc(string(listed.Stdout), func(r rune) bool { return r == 0 })
 	folder := filepath.Join(current.dir, "verify")
 	defer os.RemoveAll(folder)
 	if err := copyTree(current.root, folder, names); err != nil {
