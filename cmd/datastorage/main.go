@@ -18,6 +18,7 @@ var version, revision = "dev", "unknown"
 const usage = `usage: datastorage COMMAND [flags]
 
   serve                     answer requests until SIGTERM
+  serve --dev               the same from a throw-away PostgreSQL of this host
   migrate                   bring the database up to date   [--wait 60s] [--create-app-role]
   migrate status            list the schema's files         [--wait 60s]
   seed FILE                 add workflows to the catalog    [--wait 60s]
@@ -28,9 +29,9 @@ const usage = `usage: datastorage COMMAND [flags]
   openapi                   print the contract
   version                   what this program is
 
-All but openapi and version need --config FILE or CONFIG_PATH; COMMAND -h explains the flags.
+All but serve --dev, openapi and version need --config FILE or CONFIG_PATH; COMMAND -h explains the flags.
 migrate and partitions work as the owner of the schema (database.owner_secrets_file).
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 this host lacks something.
 `
 
 // usageError is a mistake of whoever started the program: exit code 2.
@@ -67,11 +68,14 @@ func main() {
 
 func exitCode(err error) int {
 	var mistake usageError
+	var missing missingError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &mistake):
 		return 2
+	case errors.As(err, &missing):
+		return 3
 	}
 	return 1
 }

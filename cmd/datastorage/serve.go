@@ -41,13 +41,18 @@ type service struct {
 
 func (p program) serve(ctx context.Context) error {
 	set, path := p.flags("serve")
+	dev := set.Bool("dev", false, "serve from a throw-away PostgreSQL of this host; needs no configuration")
 	if _, err := p.parse(set, 0); err != nil {
 		return err
+	}
+	if *dev {
+		return p.serveDev(ctx)
 	}
 	c, log, err := p.config(*path)
 	if err != nil {
 		return err
 	}
+	log.Info("effective configuration", "values", c.Effective)
 	s := &service{config: c, log: log, metrics: httpapi.NewMetrics(version, revision), failed: make(chan error, 4)}
 	if s.authenticator, err = p.authenticator(c); err != nil {
 		return err

@@ -14,7 +14,8 @@ import (
 
 // Config is what the service is told by its file and its environment. Secrets are not in it, only their files.
 type Config struct {
-	Server struct {
+	Effective map[string]any // every key and its value, for the log
+	Server    struct {
 		Host                                                   string
 		Port, MetricsPort                                      int
 		ReadHeaderTimeout, ReadTimeout, WriteTimeout, IdleTime time.Duration
@@ -83,7 +84,7 @@ func (s SecretFile) Read() (user, password string, err error) {
 // ReadConfig reads the file's content and what the environment overrides. The error joins every mistake, each naming
 // its key.
 func ReadConfig(file []byte, environ []string) (Config, error) {
-	var c Config
+	c := Config{Effective: map[string]any{}}
 	keys := c.keys()
 	given, mistakes := flatten(file)
 	mistakes = append(mistakes, override(given, keys, environ)...)
@@ -97,6 +98,7 @@ func ReadConfig(file []byte, environ []string) (Config, error) {
 		if !found {
 			value = key.preset
 		}
+		c.Effective[name] = value
 		if value == nil {
 			mistakes = append(mistakes, fmt.Errorf("%s: is required", name))
 		} else if err := key.set(value); err != nil {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -97,9 +98,14 @@ func (t Target) config() (*pgxpool.Config, error) {
 	if t.SSLRootCert != "" {
 		query.Set("sslrootcert", t.SSLRootCert)
 	}
-	where := url.URL{
-		Scheme: "postgres", Host: net.JoinHostPort(t.Host, strconv.Itoa(t.Port)), Path: "/" + t.Name, RawQuery: query.Encode(),
+	where := url.URL{Scheme: "postgres", Path: "/" + t.Name}
+	if strings.HasPrefix(t.Host, "/") { // the folder of a socket
+		query.Set("host", t.Host)
+		query.Set("port", strconv.Itoa(t.Port))
+	} else {
+		where.Host = net.JoinHostPort(t.Host, strconv.Itoa(t.Port))
 	}
+	where.RawQuery = query.Encode()
 	config, err := pgxpool.ParseConfig(where.String())
 	if err != nil {
 		return nil, fmt.Errorf("describing database %q on %q: %w", t.Name, t.Host, err)
