@@ -236,9 +236,9 @@ func (s *service) askQueue(ctx context.Context) error {
 // alarm tells once when the queue passes a level, and when an event is put aside.
 func (s *service) alarm(status dlq.Status) {
 	level := status.Alarm()
-	switch {
-	case level == s.seen.queueAlarm:
-	case level == "":
+	switch level {
+	case s.seen.queueAlarm:
+	case "":
 		s.log.Info("the queue has room again", "events", status.Depth, "room", status.MaxLen)
 	default:
 		s.log.Warn("the queue fills up", "level", level, "events", status.Depth, "room", status.MaxLen)
