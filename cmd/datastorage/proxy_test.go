@@ -14,9 +14,11 @@ import (
 type proxy struct {
 	port     int
 	upstream string
+	end      chan struct{} // closed with the test
 
 	mu         sync.Mutex
 	open       chan struct{} // closed while bytes flow
+	generation int
 	loseCommit bool
 }
 
@@ -26,9 +28,9 @@ func newProxy(t *testing.T, upstream string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{port: listener.Addr().(*net.TCPAddr).Port, upstream: upstream, open: make(chan struct{})}
+	p := &proxy{port: listener.Addr().(*net.TCPAddr).Port, upstream: upstream, open: make(chan struct{}), end: make(chan struct{})}
 	close(p.open)
-	t.Cleanup(func() { _ = listener.Close(); p.flow() })
+	t.Cleanup(func() { _ = listener.Close(); p.flow(); close(p.end) })
 	go func() {
 		for {
 			client, err := listener.Accept()
@@ -46,6 +48,19 @@ func (p *proxy) stall() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open = make(chan struct{})
+}
+
+// vanish lets no byte through any more on the connections of now; new ones work. A server does that whose host is replaced.
+func (p *proxy) vanish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.generation++
+}
+
+func (p *proxy) now() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.generation
 }
 
 // flow ends a stall.
@@ -90,14 +105,14 @@ func (p *proxy) join(client net.Conn) {
 		return
 	}
 	defer func() { _ = server.Close() }()
-	lost := make(chan struct{})
-	go p.pump(client, server, func(b []byte) bool {
+	lost, generation := make(chan struct{}), p.now()
+	go p.pump(client, server, generation, func(b []byte) bool {
 		if p.isLost(b) {
 			close(lost)
 		}
 		return true
 	})
-	p.pump(server, client, func([]byte) bool {
+	p.pump(server, client, generation, func([]byte) bool {
 		select {
 		case <-lost:
 			return false
@@ -108,12 +123,16 @@ func (p *proxy) join(client net.Conn) {
 }
 
 // pump copies until an end is closed or see says stop.
-func (p *proxy) pump(from, to net.Conn, see func([]byte) bool) {
+func (p *proxy) pump(from, to net.Conn, generation int, see func([]byte) bool) {
 	defer func() { _ = to.Close() }()
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
 		<-p.gate()
+		if p.now() != generation {
+			<-p.end // not even the end of the connection is told
+			return
+		}
 		if n > 0 && !see(buffer[:n]) {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -70,5 +71,36 @@ func TestWrongPasswordQueues(t *testing.T) {
 	}
 	if strings.Contains(lines.String(), "canary") {
 		t.Error("the secret is in the log")
+	}
+}
+
+// PostgreSQL is replaced by another host: old connections get no answer any more, not even their end; new ones work.
+func TestPostgreSQLVanishes(t *testing.T) {
+	o := newOutage(t)
+	_, stop := o.start(t)
+	o.eventually(t, "/health/ready", `{"status":"ready","mode":"normal"}`)
+	events := requests("vanished", 40)
+	if o.post(t, events[:10]...) {
+		t.Fatal("queued without need")
+	}
+	o.proxy.vanish()
+	start := time.Now()
+	o.post(t, events[10])
+	if took := time.Since(start); took > 4*time.Second {
+		t.Errorf("decided after %s", took)
+	}
+	o.post(t, events[11:20]...)
+	o.eventually(t, "/health/ready", `{"status":"ready","mode":"normal"}`)
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("the new server was found after %s", took)
+	}
+	if o.post(t, events[20:]...) {
+		t.Error("a connection of before was used again")
+	}
+	o.drained(t)
+	o.holdsExactly(t, events)
+	o.proxy.stall() // and nobody says goodbye
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }

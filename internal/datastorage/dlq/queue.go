@@ -261,7 +261,7 @@ func (q *Queue) Status(ctx context.Context) (Status, error) {
 }
 
 // ErrNotDurable is the reason for a Redis that may lose what it took.
-var ErrNotDurable = errors.New("acknowledged events may be lost by Redis")
+var ErrNotDurable = errors.New("this Redis may lose acknowledged events")
 
 // CheckDurable tells why a restart or memory pressure could lose entries; nil if neither can. An error that is not
 // ErrNotDurable means that Redis did not answer.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage/postgres/db"
@@ -36,6 +37,22 @@ func RequiredSchema() int64 {
 // Check asks, on a connection of its own, whether the database can be used. Its error wraps
 // datastorage.ErrSchemaOutdated if the database answers but is not migrated far enough; any other one has its Cause.
 func (s *Store) Check(ctx context.Context) error {
+	err := s.check(ctx)
+	if s.away.Swap(err != nil) && err == nil {
+		s.forget()
+	}
+	return err
+}
+
+// forget gives up all connections of before an outage: they may lead nowhere without anybody saying so, and each would cost
+// a write its time.
+func (s *Store) forget() {
+	for _, pool := range []*pgxpool.Pool{s.write, s.read, s.lead} {
+		pool.Reset()
+	}
+}
+
+func (s *Store) check(ctx context.Context) error {
 	q := db.New(s.probe)
 	version, err := q.SchemaVersion(ctx)
 	var answer *pgconn.PgError

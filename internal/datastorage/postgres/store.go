@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -49,6 +50,7 @@ type Store struct {
 	options                  Options
 	write, read, probe, lead *pgxpool.Pool
 	schema                   atomic.Int64 // as Check saw it last
+	away                     atomic.Bool  // as Check saw it last
 }
 
 var (
@@ -112,6 +114,7 @@ func (t Target) config() (*pgxpool.Config, error) {
 	}
 	config.ConnConfig.ConnectTimeout = t.ConnectTimeout
 	config.BeforeConnect = t.authenticate
+	config.ConnConfig.DialFunc = t.dial
 	return config, nil
 }
 
@@ -123,12 +126,42 @@ func (t Target) authenticate(_ context.Context, config *pgx.ConnConfig) (err err
 	return nil
 }
 
-// Close ends all connections; it waits for those in use.
+// goodbye is how long a server has to answer the end of a connection.
+const goodbye = time.Second
+
+// dial connects. pgx gives a server that answers nothing any more 15 s for its goodbye, and as long the connection keeps
+// its place in the pool: the prober has one place only.
+func (t Target) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: t.ConnectTimeout}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return impatient{conn}, nil
+}
+
+// impatient is a connection whose deadlines are near: pgx sets one in the future for the goodbye only.
+type impatient struct{ net.Conn }
+
+func (c impatient) SetDeadline(at time.Time) error {
+	if latest := time.Now().Add(goodbye); at.After(latest) {
+		at = latest
+	}
+	return c.Conn.SetDeadline(at)
+}
+
+// Close ends all connections. It must be called when none is in use; a server that does not answer is not waited for.
 func (s *Store) Close() {
+	var all sync.WaitGroup
 	for _, pool := range []*pgxpool.Pool{s.write, s.read, s.probe, s.lead} {
 		if pool != nil {
-			pool.Close()
+			all.Go(pool.Close)
 		}
+	}
+	closed := make(chan struct{})
+	go func() { all.Wait(); close(closed) }()
+	select {
+	case <-closed:
+	case <-time.After(goodbye):
 	}
 }
 
