@@ -110,7 +110,7 @@ func (r rig) degraded(t *testing.T) {
 	r.killPostgres(t)
 	stopped := time.Now()
 	c.deliver(t, i, sent[20])
-	if took := time.Since(stopped); took > 4*time.Second || c.queued.Load() != 1 {
+	if took := time.Since(stopped); took > senderPatience || c.queued.Load() != 1 {
 		t.Errorf("the first event after the stop: %d queued, after %s", c.queued.Load(), took)
 	}
 	i.eventually(t, "/health/ready", degraded)

@@ -291,3 +291,6 @@ func (i installation) metric(t *testing.T, sample string) float64 {
 	t.Fatalf("no sample %s", sample)
 	return 0
 }
+
+// senderPatience is how long existing senders wait for an answer.
+const senderPatience = 5 * time.Second

@@ -86,7 +86,7 @@ func TestPostgreSQLVanishes(t *testing.T) {
 	o.proxy.vanish()
 	start := time.Now()
 	o.post(t, events[10])
-	if took := time.Since(start); took > 4*time.Second {
+	if took := time.Since(start); took > senderPatience {
 		t.Errorf("decided after %s", took)
 	}
 	o.post(t, events[11:20]...)

@@ -97,6 +97,7 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// Q2: every form of a moment.
 func TestParseMoment(t *testing.T) {
 	for _, c := range []struct {
 		text string

@@ -266,7 +266,7 @@ func TestIngestTimeouts(t *testing.T) {
 	}
 }
 
-// A parent that may wait in the queue never makes its child fail.
+// A6: A parent that may wait in the queue never makes its child fail.
 func TestIngestParents(t *testing.T) {
 	unknown := UnknownParents{0}
 	for _, c := range []struct {

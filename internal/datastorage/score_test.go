@@ -17,6 +17,7 @@ var (
 	custom    = CustomLabels{"team": {"payments"}}
 )
 
+// S1: the worked examples of the specification, and more.
 func TestScore(t *testing.T) {
 	five, all := Search{Labels: fiveAsked}, Search{Labels: fiveAsked, DetectedLabels: detected, CustomLabels: custom}
 	for _, c := range []struct {
@@ -51,7 +52,7 @@ func TestScore(t *testing.T) {
 	}
 }
 
-// One more label of the workflow that is asked for never lowers the score, and the score stays in its range.
+// S2: One more label of the workflow that is asked for never lowers the score, and the score stays in its range.
 func TestScoreGrowsWithMatches(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	coin := func() bool { return random.IntN(2) == 0 }
@@ -68,6 +69,7 @@ func TestScoreGrowsWithMatches(t *testing.T) {
 	}
 }
 
+// S4: the same candidates in any order give the same result.
 func TestRank(t *testing.T) {
 	old, recent := time.Unix(100, 0), time.Unix(200, 0)
 	first, second := WorkflowID("a", "1"), WorkflowID("b", "1")

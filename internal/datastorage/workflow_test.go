@@ -24,6 +24,7 @@ func TestWorkflowID(t *testing.T) {
 	}
 }
 
+// W2: the hash is that of the content, in either case.
 func TestCheckWorkflow(t *testing.T) {
 	good := Workflow{Definition: Definition{WorkflowName: "w", Version: "1", Content: "x", ContentHash: strings.ToUpper(ContentHash("x"))}}
 	if got := good.Complete().ContentHash; good.Check() != nil || got != ContentHash("x") {

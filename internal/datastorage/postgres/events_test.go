@@ -50,6 +50,7 @@ func ask(t *testing.T, s *Store, filter datastorage.EventFilter, page datastorag
 	return found
 }
 
+// A1: what was sent comes back unchanged.
 func TestSingleEvent(t *testing.T) {
 	s, _ := newStore(t)
 	zero := int32(0)
@@ -74,6 +75,7 @@ func withDuration(e datastorage.Event, d *int32) datastorage.Event {
 	return e
 }
 
+// A2, A3: one id is one row, whoever sends it how often, with whatever content.
 func TestIdempotency(t *testing.T) {
 	s, _ := newStore(t)
 	e := testEvent()
@@ -221,7 +223,7 @@ func TestUnavailable(t *testing.T) {
 	}
 }
 
-// Every filter alone and all together return what a filter in Go returns, in order and page by page.
+// Q1: Every filter alone and all together return what a filter in Go returns, in order and page by page.
 func TestQueryAgainstReference(t *testing.T) {
 	s, _ := newStore(t)
 	random := rand.New(rand.NewPCG(3, 4))

@@ -29,6 +29,8 @@ type Migration struct {
 	// AppPassword is set if the role shall be made, or given this password again.
 	AppPassword   string
 	CreateAppRole bool
+
+	files fs.FS // nil: those of this program
 }
 
 // Applied is one migration file and the time it took.
@@ -66,7 +68,7 @@ func (m Migration) Run(ctx context.Context) (Outcome, error) {
 	if owner.ServerVersion < oldestServer {
 		return Outcome{}, fmt.Errorf("PostgreSQL 15 or newer is needed (server version number %d)", owner.ServerVersion)
 	}
-	applied, err := apply(ctx, config.ConnConfig)
+	applied, err := m.apply(ctx, config.ConnConfig)
 	if err != nil {
 		return Outcome{}, explain(err)
 	}
@@ -95,14 +97,14 @@ func (m Migration) connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Co
 }
 
 // apply brings the schema up to date, under goose's lock.
-func apply(ctx context.Context, config *pgx.ConnConfig) ([]Applied, error) {
+func (m Migration) apply(ctx context.Context, config *pgx.ConnConfig) ([]Applied, error) {
 	pool := stdlib.OpenDB(*config.Copy())
 	defer func() { _ = pool.Close() }()                                        // nothing is lost with it
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // five minutes
 	if err != nil {
 		return nil, fmt.Errorf("preparing the migration lock: %w", err)
 	}
-	provider, err := migrations(pool, goose.WithSessionLocker(locker))
+	provider, err := m.provider(pool, goose.WithSessionLocker(locker))
 	if err != nil {
 		return nil, err
 	}
@@ -117,10 +119,13 @@ func apply(ctx context.Context, config *pgx.ConnConfig) ([]Applied, error) {
 	return applied, nil
 }
 
-func migrations(pool *sql.DB, options ...goose.ProviderOption) (*goose.Provider, error) {
-	files, err := fs.Sub(migrationFiles, "migrations")
-	if err != nil {
-		return nil, err
+func (m Migration) provider(pool *sql.DB, options ...goose.ProviderOption) (*goose.Provider, error) {
+	files := m.files
+	if files == nil {
+		var err error
+		if files, err = fs.Sub(migrationFiles, "migrations"); err != nil {
+			return nil, err
+		}
 	}
 	provider, err := goose.NewProvider(goose.DialectPostgres, pool, files, options...)
 	if err != nil {
@@ -151,7 +156,7 @@ func (m Migration) Status(ctx context.Context) ([]File, error) {
 	_ = conn.Close(ctx) // it was there to wait
 	pool := stdlib.OpenDB(*config.ConnConfig.Copy())
 	defer func() { _ = pool.Close() }() // nothing is lost with it
-	provider, err := migrations(pool)
+	provider, err := m.provider(pool)
 	if err != nil {
 		return nil, err
 	}

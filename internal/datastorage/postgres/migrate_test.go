@@ -11,9 +11,10 @@ import (
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
 )
 
+// M1: of ten at once one does the work, and all succeed.
 func TestMigrate(t *testing.T) {
 	d := newDatabase(t)
-	outcomes := make([]Outcome, 5)
+	outcomes := make([]Outcome, 10)
 	var all sync.WaitGroup
 	for i := range outcomes {
 		all.Go(func() {
@@ -53,6 +54,7 @@ func TestMigrateGivesUp(t *testing.T) {
 	}
 }
 
+// M3: an outdated schema is seen, and that it is migrated; TestServe has it on the whole program.
 func TestSchemaGate(t *testing.T) {
 	d := newDatabase(t)
 	exec(t, d.admin, `CREATE ROLE `+quoted(d.appRole)+` LOGIN PASSWORD '`+testPassword+`'`)
@@ -78,7 +80,7 @@ func TestSchemaGate(t *testing.T) {
 	}
 }
 
-// What is refused, to the application and, for audit data, to everybody.
+// A8: What is refused, to the application and, for audit data, to everybody.
 func TestRights(t *testing.T) {
 	s, d := newStore(t)
 	if _, err := s.InsertEvents(t.Context(), []datastorage.Event{testEvent()}, datastorage.CheckParents); err != nil {

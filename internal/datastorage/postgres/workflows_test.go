@@ -25,6 +25,7 @@ func testWorkflow(name, version string) datastorage.Workflow {
 	}}.Complete()
 }
 
+// W1: what is created comes back.
 func TestCreateWorkflow(t *testing.T) {
 	s, _ := newStore(t)
 	created, err := s.CreateWorkflow(t.Context(), testWorkflow("w", "1"), datastorage.Origin{})
@@ -59,6 +60,7 @@ func TestCreateWorkflow(t *testing.T) {
 	}
 }
 
+// W3: of the same version one is created, and always one version is the latest.
 func TestConcurrentVersions(t *testing.T) {
 	s, _ := newStore(t)
 	var created, conflicts atomic.Int32
@@ -102,6 +104,7 @@ func TestConcurrentVersions(t *testing.T) {
 	}
 }
 
+// W8: a second seed changes nothing, and one that differs writes nothing.
 func TestSeed(t *testing.T) {
 	s, _ := newStore(t)
 	seed := []datastorage.Workflow{testWorkflow("a", "1"), testWorkflow("b", "1"), testWorkflow("a", "2")}
@@ -134,6 +137,7 @@ func TestSeed(t *testing.T) {
 	}
 }
 
+// S3: wildcards, states, and no old versions.
 func TestCandidates(t *testing.T) {
 	s, _ := newStore(t)
 	add := func(name string, change func(*datastorage.Workflow)) {
