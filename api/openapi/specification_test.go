@@ -134,6 +134,57 @@ var specSchemas = map[string]string{
 		workflow_name! string
 		versions!      [RemediationWorkflow]
 		total!         integer`,
+	"WorkflowBreakdown": `
+		workflow_id!      string
+		workflow_version! string
+		executions!   integer 0..
+		success_rate! number double 0..100`,
+	"IncidentTypeBreakdown": `
+		incident_type! string
+		executions!   integer 0..
+		success_rate! number double 0..100`,
+	"ActionBreakdown": `
+		action_type! string
+		executions!   integer 0..
+		success_rate! number double 0..100`,
+	"RateDimensions": `
+		incident_type    string
+		workflow_id      string
+		workflow_version string
+		action_type      string`,
+	"IncidentTypeSuccessRate": `
+		incident_type!         string
+		time_range!            string
+		total_executions!      integer 0..
+		successful_executions! integer 0..
+		failed_executions!     integer 0..
+		success_rate!          number double 0..100
+		confidence!            string high|medium|low|insufficient_data
+		min_samples_met!       boolean
+		breakdown_by_workflow! [WorkflowBreakdown]`,
+	"WorkflowSuccessRate": `
+		workflow_id!                string
+		workflow_version            string
+		time_range!            string
+		total_executions!      integer 0..
+		successful_executions! integer 0..
+		failed_executions!     integer 0..
+		success_rate!          number double 0..100
+		confidence!            string high|medium|low|insufficient_data
+		min_samples_met!       boolean
+		breakdown_by_incident_type! [IncidentTypeBreakdown]`,
+	"DimensionsSuccessRate": `
+		dimensions!                RateDimensions
+		time_range!            string
+		total_executions!      integer 0..
+		successful_executions! integer 0..
+		failed_executions!     integer 0..
+		success_rate!          number double 0..100
+		confidence!            string high|medium|low|insufficient_data
+		min_samples_met!       boolean
+		breakdown_by_workflow      [WorkflowBreakdown]
+		breakdown_by_incident_type [IncidentTypeBreakdown]
+		breakdown_by_action        [ActionBreakdown]`,
 	"WorkflowUpdateRequest": `
 		*               any
 		status          WorkflowStatus
@@ -260,6 +311,28 @@ var specOperations = map[string]string{
 	"listWorkflowVersions": `GET /api/v1/workflows/by-name/{workflow_name}/versions
 		path workflow_name string
 		200 WorkflowVersionsResponse
+		400 401 403 429 500 503`,
+	"successRateByIncidentType": `GET /api/v1/success-rate/incident-type
+		query incident_type string 1..255
+		query min_samples integer 1..1000000 =5
+		query time_range string =7d
+		200 IncidentTypeSuccessRate
+		400 401 403 429 500 503`,
+	"successRateByWorkflow": `GET /api/v1/success-rate/workflow
+		query min_samples integer 1..1000000 =5
+		query time_range string =7d
+		query workflow_id string 1..255
+		query workflow_version string 1..255
+		200 WorkflowSuccessRate
+		400 401 403 429 500 503`,
+	"successRateByDimensions": `GET /api/v1/success-rate/multi-dimensional
+		query action_type string 1..255
+		query incident_type string 1..255
+		query min_samples integer 1..1000000 =5
+		query time_range string =7d
+		query workflow_id string 1..255
+		query workflow_version string 1..255
+		200 DimensionsSuccessRate
 		400 401 403 429 500 503`,
 	"searchWorkflows": `POST /api/v1/workflows/search
 		body WorkflowSearchRequest !

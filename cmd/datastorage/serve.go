@@ -103,7 +103,7 @@ func (s *service) listen(ctx context.Context) error {
 	}
 	s.metrics.WatchPools(s.store.PoolStats)
 	s.selfAudit = datastorage.NewSelfAudit(ingest.Write, s.metrics.SelfAuditDropped, s.log)
-	handler, err := httpapi.New(httpapi.Options{Events: s.store, Ingest: ingest, Workflows: s.store, Health: &s.health,
+	handler, err := httpapi.New(httpapi.Options{Events: s.store, Ingest: ingest, Workflows: s.store, Rates: s.store, Health: &s.health,
 		RequireIfMatch: s.config.Catalog.RequireIfMatch, Searched: s.selfAudit.Record,
 		Window: audit.Window, MaxOffset: s.config.Query.MaxOffset, Limits: limits(s.config), Auth: s.config.Auth, Authenticator: s.authenticator,
 		Metrics: s.metrics, Log: s.log})

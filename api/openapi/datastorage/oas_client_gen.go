@@ -95,6 +95,24 @@ type Invoker interface {
 	//
 	// POST /api/v1/workflows/search
 	SearchWorkflows(ctx context.Context, request *WorkflowSearchRequest) (SearchWorkflowsRes, error)
+	// SuccessRateByDimensions invokes successRateByDimensions operation.
+	//
+	// How often executions succeed that have all the given members.
+	//
+	// GET /api/v1/success-rate/multi-dimensional
+	SuccessRateByDimensions(ctx context.Context, params SuccessRateByDimensionsParams) (SuccessRateByDimensionsRes, error)
+	// SuccessRateByIncidentType invokes successRateByIncidentType operation.
+	//
+	// How often executions for an incident type succeed.
+	//
+	// GET /api/v1/success-rate/incident-type
+	SuccessRateByIncidentType(ctx context.Context, params SuccessRateByIncidentTypeParams) (SuccessRateByIncidentTypeRes, error)
+	// SuccessRateByWorkflow invokes successRateByWorkflow operation.
+	//
+	// How often executions of a workflow succeed.
+	//
+	// GET /api/v1/success-rate/workflow
+	SuccessRateByWorkflow(ctx context.Context, params SuccessRateByWorkflowParams) (SuccessRateByWorkflowRes, error)
 	// UpdateWorkflow invokes updateWorkflow operation.
 	//
 	// Everything else of a version is immutable; naming such a member is 400.
@@ -1110,6 +1128,359 @@ func (c *Client) sendSearchWorkflows(ctx context.Context, request *WorkflowSearc
 	}()
 
 	result, err := decodeSearchWorkflowsResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// SuccessRateByDimensions invokes successRateByDimensions operation.
+//
+// How often executions succeed that have all the given members.
+//
+// GET /api/v1/success-rate/multi-dimensional
+func (c *Client) SuccessRateByDimensions(ctx context.Context, params SuccessRateByDimensionsParams) (SuccessRateByDimensionsRes, error) {
+	res, err := c.sendSuccessRateByDimensions(ctx, params)
+	return res, err
+}
+
+func (c *Client) sendSuccessRateByDimensions(ctx context.Context, params SuccessRateByDimensionsParams) (res SuccessRateByDimensionsRes, err error) {
+
+	u := uri.Clone(c.requestURL(ctx))
+	var pathParts [1]string
+	pathParts[0] = "/api/v1/success-rate/multi-dimensional"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	q := uri.NewQueryEncoder()
+	{
+		// Encode "incident_type" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "incident_type",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.IncidentType.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "workflow_id" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "workflow_id",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.WorkflowID.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "workflow_version" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "workflow_version",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.WorkflowVersion.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "action_type" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "action_type",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.ActionType.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "time_range" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "time_range",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.TimeRange.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "min_samples" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "min_samples",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.MinSamples.Get(); ok {
+				return e.EncodeValue(conv.IntToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	u.RawQuery = q.Values().Encode()
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	resp, err := c.cfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	result, err := decodeSuccessRateByDimensionsResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// SuccessRateByIncidentType invokes successRateByIncidentType operation.
+//
+// How often executions for an incident type succeed.
+//
+// GET /api/v1/success-rate/incident-type
+func (c *Client) SuccessRateByIncidentType(ctx context.Context, params SuccessRateByIncidentTypeParams) (SuccessRateByIncidentTypeRes, error) {
+	res, err := c.sendSuccessRateByIncidentType(ctx, params)
+	return res, err
+}
+
+func (c *Client) sendSuccessRateByIncidentType(ctx context.Context, params SuccessRateByIncidentTypeParams) (res SuccessRateByIncidentTypeRes, err error) {
+
+	u := uri.Clone(c.requestURL(ctx))
+	var pathParts [1]string
+	pathParts[0] = "/api/v1/success-rate/incident-type"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	q := uri.NewQueryEncoder()
+	{
+		// Encode "incident_type" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "incident_type",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			return e.EncodeValue(conv.StringToString(params.IncidentType))
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "time_range" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "time_range",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.TimeRange.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "min_samples" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "min_samples",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.MinSamples.Get(); ok {
+				return e.EncodeValue(conv.IntToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	u.RawQuery = q.Values().Encode()
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	resp, err := c.cfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	result, err := decodeSuccessRateByIncidentTypeResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// SuccessRateByWorkflow invokes successRateByWorkflow operation.
+//
+// How often executions of a workflow succeed.
+//
+// GET /api/v1/success-rate/workflow
+func (c *Client) SuccessRateByWorkflow(ctx context.Context, params SuccessRateByWorkflowParams) (SuccessRateByWorkflowRes, error) {
+	res, err := c.sendSuccessRateByWorkflow(ctx, params)
+	return res, err
+}
+
+func (c *Client) sendSuccessRateByWorkflow(ctx context.Context, params SuccessRateByWorkflowParams) (res SuccessRateByWorkflowRes, err error) {
+
+	u := uri.Clone(c.requestURL(ctx))
+	var pathParts [1]string
+	pathParts[0] = "/api/v1/success-rate/workflow"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	q := uri.NewQueryEncoder()
+	{
+		// Encode "workflow_id" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "workflow_id",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			return e.EncodeValue(conv.StringToString(params.WorkflowID))
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "workflow_version" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "workflow_version",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.WorkflowVersion.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "time_range" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "time_range",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.TimeRange.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "min_samples" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "min_samples",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.MinSamples.Get(); ok {
+				return e.EncodeValue(conv.IntToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	u.RawQuery = q.Values().Encode()
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	resp, err := c.cfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	result, err := decodeSuccessRateByWorkflowResponse(resp)
 	if err != nil {
 		return res, errors.Wrap(err, "decode response")
 	}

@@ -1058,6 +1058,298 @@ func (s *Server) handleSearchWorkflowsRequest(args [0]string, argsEscaped bool, 
 	}
 }
 
+// handleSuccessRateByDimensionsRequest handles successRateByDimensions operation.
+//
+// How often executions succeed that have all the given members.
+//
+// GET /api/v1/success-rate/multi-dimensional
+func (s *Server) handleSuccessRateByDimensionsRequest(args [0]string, argsEscaped bool, w http.ResponseWriter, r *http.Request) {
+	statusWriter := &codeRecorder{ResponseWriter: w}
+	w = statusWriter
+	ctx := r.Context()
+
+	var (
+		err          error
+		opErrContext = ogenerrors.OperationContext{
+			Name: SuccessRateByDimensionsOperation,
+			ID:   "successRateByDimensions",
+		}
+	)
+	params, err := decodeSuccessRateByDimensionsParams(args, argsEscaped, r)
+	if err != nil {
+		err = &ogenerrors.DecodeParamsError{
+			OperationContext: opErrContext,
+			Err:              err,
+		}
+		defer recordError("DecodeParams", err)
+		s.cfg.ErrorHandler(ctx, w, r, err)
+		return
+	}
+
+	var rawBody []byte
+
+	var response SuccessRateByDimensionsRes
+	if m := s.cfg.Middleware; m != nil {
+		mreq := middleware.Request{
+			Context:          ctx,
+			OperationName:    SuccessRateByDimensionsOperation,
+			OperationSummary: "How often executions succeed that have all the given members",
+			OperationID:      "successRateByDimensions",
+			Body:             nil,
+			RawBody:          rawBody,
+			Params: middleware.Parameters{
+				{
+					Name: "incident_type",
+					In:   "query",
+				}: params.IncidentType,
+				{
+					Name: "workflow_id",
+					In:   "query",
+				}: params.WorkflowID,
+				{
+					Name: "workflow_version",
+					In:   "query",
+				}: params.WorkflowVersion,
+				{
+					Name: "action_type",
+					In:   "query",
+				}: params.ActionType,
+				{
+					Name: "time_range",
+					In:   "query",
+				}: params.TimeRange,
+				{
+					Name: "min_samples",
+					In:   "query",
+				}: params.MinSamples,
+			},
+			Raw: r,
+		}
+
+		type (
+			Request  = struct{}
+			Params   = SuccessRateByDimensionsParams
+			Response = SuccessRateByDimensionsRes
+		)
+		response, err = middleware.HookMiddleware[
+			Request,
+			Params,
+			Response,
+		](
+			m,
+			mreq,
+			unpackSuccessRateByDimensionsParams,
+			func(ctx context.Context, request Request, params Params) (response Response, err error) {
+				response, err = s.h.SuccessRateByDimensions(ctx, params)
+				return response, err
+			},
+		)
+	} else {
+		response, err = s.h.SuccessRateByDimensions(ctx, params)
+	}
+	if err != nil {
+		defer recordError("Internal", err)
+		s.cfg.ErrorHandler(ctx, w, r, err)
+		return
+	}
+
+	if err := encodeSuccessRateByDimensionsResponse(response, w); err != nil {
+		defer recordError("EncodeResponse", err)
+		if !errors.Is(err, ht.ErrInternalServerErrorResponse) {
+			s.cfg.ErrorHandler(ctx, w, r, err)
+		}
+		return
+	}
+}
+
+// handleSuccessRateByIncidentTypeRequest handles successRateByIncidentType operation.
+//
+// How often executions for an incident type succeed.
+//
+// GET /api/v1/success-rate/incident-type
+func (s *Server) handleSuccessRateByIncidentTypeRequest(args [0]string, argsEscaped bool, w http.ResponseWriter, r *http.Request) {
+	statusWriter := &codeRecorder{ResponseWriter: w}
+	w = statusWriter
+	ctx := r.Context()
+
+	var (
+		err          error
+		opErrContext = ogenerrors.OperationContext{
+			Name: SuccessRateByIncidentTypeOperation,
+			ID:   "successRateByIncidentType",
+		}
+	)
+	params, err := decodeSuccessRateByIncidentTypeParams(args, argsEscaped, r)
+	if err != nil {
+		err = &ogenerrors.DecodeParamsError{
+			OperationContext: opErrContext,
+			Err:              err,
+		}
+		defer recordError("DecodeParams", err)
+		s.cfg.ErrorHandler(ctx, w, r, err)
+		return
+	}
+
+	var rawBody []byte
+
+	var response SuccessRateByIncidentTypeRes
+	if m := s.cfg.Middleware; m != nil {
+		mreq := middleware.Request{
+			Context:          ctx,
+			OperationName:    SuccessRateByIncidentTypeOperation,
+			OperationSummary: "How often executions for an incident type succeed",
+			OperationID:      "successRateByIncidentType",
+			Body:             nil,
+			RawBody:          rawBody,
+			Params: middleware.Parameters{
+				{
+					Name: "incident_type",
+					In:   "query",
+				}: params.IncidentType,
+				{
+					Name: "time_range",
+					In:   "query",
+				}: params.TimeRange,
+				{
+					Name: "min_samples",
+					In:   "query",
+				}: params.MinSamples,
+			},
+			Raw: r,
+		}
+
+		type (
+			Request  = struct{}
+			Params   = SuccessRateByIncidentTypeParams
+			Response = SuccessRateByIncidentTypeRes
+		)
+		response, err = middleware.HookMiddleware[
+			Request,
+			Params,
+			Response,
+		](
+			m,
+			mreq,
+			unpackSuccessRateByIncidentTypeParams,
+			func(ctx context.Context, request Request, params Params) (response Response, err error) {
+				response, err = s.h.SuccessRateByIncidentType(ctx, params)
+				return response, err
+			},
+		)
+	} else {
+		response, err = s.h.SuccessRateByIncidentType(ctx, params)
+	}
+	if err != nil {
+		defer recordError("Internal", err)
+		s.cfg.ErrorHandler(ctx, w, r, err)
+		return
+	}
+
+	if err := encodeSuccessRateByIncidentTypeResponse(response, w); err != nil {
+		defer recordError("EncodeResponse", err)
+		if !errors.Is(err, ht.ErrInternalServerErrorResponse) {
+			s.cfg.ErrorHandler(ctx, w, r, err)
+		}
+		return
+	}
+}
+
+// handleSuccessRateByWorkflowRequest handles successRateByWorkflow operation.
+//
+// How often executions of a workflow succeed.
+//
+// GET /api/v1/success-rate/workflow
+func (s *Server) handleSuccessRateByWorkflowRequest(args [0]string, argsEscaped bool, w http.ResponseWriter, r *http.Request) {
+	statusWriter := &codeRecorder{ResponseWriter: w}
+	w = statusWriter
+	ctx := r.Context()
+
+	var (
+		err          error
+		opErrContext = ogenerrors.OperationContext{
+			Name: SuccessRateByWorkflowOperation,
+			ID:   "successRateByWorkflow",
+		}
+	)
+	params, err := decodeSuccessRateByWorkflowParams(args, argsEscaped, r)
+	if err != nil {
+		err = &ogenerrors.DecodeParamsError{
+			OperationContext: opErrContext,
+			Err:              err,
+		}
+		defer recordError("DecodeParams", err)
+		s.cfg.ErrorHandler(ctx, w, r, err)
+		return
+	}
+
+	var rawBody []byte
+
+	var response SuccessRateByWorkflowRes
+	if m := s.cfg.Middleware; m != nil {
+		mreq := middleware.Request{
+			Context:          ctx,
+			OperationName:    SuccessRateByWorkflowOperation,
+			OperationSummary: "How often executions of a workflow succeed",
+			OperationID:      "successRateByWorkflow",
+			Body:             nil,
+			RawBody:          rawBody,
+			Params: middleware.Parameters{
+				{
+					Name: "workflow_id",
+					In:   "query",
+				}: params.WorkflowID,
+				{
+					Name: "workflow_version",
+					In:   "query",
+				}: params.WorkflowVersion,
+				{
+					Name: "time_range",
+					In:   "query",
+				}: params.TimeRange,
+				{
+					Name: "min_samples",
+					In:   "query",
+				}: params.MinSamples,
+			},
+			Raw: r,
+		}
+
+		type (
+			Request  = struct{}
+			Params   = SuccessRateByWorkflowParams
+			Response = SuccessRateByWorkflowRes
+		)
+		response, err = middleware.HookMiddleware[
+			Request,
+			Params,
+			Response,
+		](
+			m,
+			mreq,
+			unpackSuccessRateByWorkflowParams,
+			func(ctx context.Context, request Request, params Params) (response Response, err error) {
+				response, err = s.h.SuccessRateByWorkflow(ctx, params)
+				return response, err
+			},
+		)
+	} else {
+		response, err = s.h.SuccessRateByWorkflow(ctx, params)
+	}
+	if err != nil {
+		defer recordError("Internal", err)
+		s.cfg.ErrorHandler(ctx, w, r, err)
+		return
+	}
+
+	if err := encodeSuccessRateByWorkflowResponse(response, w); err != nil {
+		defer recordError("EncodeResponse", err)
+		if !errors.Is(err, ht.ErrInternalServerErrorResponse) {
+			s.cfg.ErrorHandler(ctx, w, r, err)
+		}
+		return
+	}
+}
+
 // handleUpdateWorkflowRequest handles updateWorkflow operation.
 //
 // Everything else of a version is immutable; naming such a member is 400.

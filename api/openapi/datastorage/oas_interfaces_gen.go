@@ -45,6 +45,18 @@ type SearchWorkflowsRes interface {
 	searchWorkflowsRes()
 }
 
+type SuccessRateByDimensionsRes interface {
+	successRateByDimensionsRes()
+}
+
+type SuccessRateByIncidentTypeRes interface {
+	successRateByIncidentTypeRes()
+}
+
+type SuccessRateByWorkflowRes interface {
+	successRateByWorkflowRes()
+}
+
 type UpdateWorkflowRes interface {
 	updateWorkflowRes()
 }

@@ -1310,6 +1310,980 @@ func decodeQueryAuditEventsParams(args [0]string, argsEscaped bool, r *http.Requ
 	return params, nil
 }
 
+// SuccessRateByDimensionsParams is parameters of successRateByDimensions operation.
+type SuccessRateByDimensionsParams struct {
+	IncidentType    OptString `json:",omitempty,omitzero"`
+	WorkflowID      OptString `json:",omitempty,omitzero"`
+	WorkflowVersion OptString `json:",omitempty,omitzero"`
+	ActionType      OptString `json:",omitempty,omitzero"`
+	// A span back from now in hours or days, at most 365d.
+	TimeRange OptString `json:",omitempty,omitzero"`
+	// From how many executions on min_samples_met is true.
+	MinSamples OptInt `json:",omitempty,omitzero"`
+}
+
+func unpackSuccessRateByDimensionsParams(packed middleware.Parameters) (params SuccessRateByDimensionsParams) {
+	{
+		key := middleware.ParameterKey{
+			Name: "incident_type",
+			In:   "query",
+		}
+		if v, ok := packed[key]; ok {
+			params.IncidentType = v.(OptString)
+		}
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "workflow_id",
+			In:   "query",
+		}
+		if v, ok := packed[key]; ok {
+			params.WorkflowID = v.(OptString)
+		}
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "workflow_version",
+			In:   "query",
+		}
+		if v, ok := packed[key]; ok {
+			params.WorkflowVersion = v.(OptString)
+		}
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "action_type",
+			In:   "query",
+		}
+		if v, ok := packed[key]; ok {
+			params.ActionType = v.(OptString)
+		}
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "time_range",
+			In:   "query",
+		}
+		if v, ok := packed[key]; ok {
+			params.TimeRange = v.(OptString)
+		}
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "min_samples",
+			In:   "query",
+		}
+		if v, ok := packed[key]; ok {
+			params.MinSamples = v.(OptInt)
+		}
+	}
+	return params
+}
+
+func decodeSuccessRateByDimensionsParams(args [0]string, argsEscaped bool, r *http.Request) (params SuccessRateByDimensionsParams, _ error) {
+	q := uri.NewQueryDecoder(r.URL.Query())
+	// Decode query: incident_type.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "incident_type",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotIncidentTypeVal string
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToString(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotIncidentTypeVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.IncidentType.SetTo(paramsDotIncidentTypeVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+			if err := func() error {
+				if value, ok := params.IncidentType.Get(); ok {
+					if err := func() error {
+						if err := (validate.String{
+							MinLength:     1,
+							MinLengthSet:  true,
+							MaxLength:     255,
+							MaxLengthSet:  true,
+							Email:         false,
+							Hostname:      false,
+							Regex:         nil,
+							MinNumeric:    0,
+							MinNumericSet: false,
+							MaxNumeric:    0,
+							MaxNumericSet: false,
+						}).Validate(string(value)); err != nil {
+							return errors.Wrap(err, "string")
+						}
+						return nil
+					}(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "incident_type",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	// Decode query: workflow_id.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "workflow_id",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotWorkflowIDVal string
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToString(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotWorkflowIDVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.WorkflowID.SetTo(paramsDotWorkflowIDVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+			if err := func() error {
+				if value, ok := params.WorkflowID.Get(); ok {
+					if err := func() error {
+						if err := (validate.String{
+							MinLength:     1,
+							MinLengthSet:  true,
+							MaxLength:     255,
+							MaxLengthSet:  true,
+							Email:         false,
+							Hostname:      false,
+							Regex:         nil,
+							MinNumeric:    0,
+							MinNumericSet: false,
+							MaxNumeric:    0,
+							MaxNumericSet: false,
+						}).Validate(string(value)); err != nil {
+							return errors.Wrap(err, "string")
+						}
+						return nil
+					}(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "workflow_id",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	// Decode query: workflow_version.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "workflow_version",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotWorkflowVersionVal string
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToString(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotWorkflowVersionVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.WorkflowVersion.SetTo(paramsDotWorkflowVersionVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+			if err := func() error {
+				if value, ok := params.WorkflowVersion.Get(); ok {
+					if err := func() error {
+						if err := (validate.String{
+							MinLength:     1,
+							MinLengthSet:  true,
+							MaxLength:     255,
+							MaxLengthSet:  true,
+							Email:         false,
+							Hostname:      false,
+							Regex:         nil,
+							MinNumeric:    0,
+							MinNumericSet: false,
+							MaxNumeric:    0,
+							MaxNumericSet: false,
+						}).Validate(string(value)); err != nil {
+							return errors.Wrap(err, "string")
+						}
+						return nil
+					}(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "workflow_version",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	// Decode query: action_type.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "action_type",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotActionTypeVal string
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToString(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotActionTypeVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.ActionType.SetTo(paramsDotActionTypeVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+			if err := func() error {
+				if value, ok := params.ActionType.Get(); ok {
+					if err := func() error {
+						if err := (validate.String{
+							MinLength:     1,
+							MinLengthSet:  true,
+							MaxLength:     255,
+							MaxLengthSet:  true,
+							Email:         false,
+							Hostname:      false,
+							Regex:         nil,
+							MinNumeric:    0,
+							MinNumericSet: false,
+							MaxNumeric:    0,
+							MaxNumericSet: false,
+						}).Validate(string(value)); err != nil {
+							return errors.Wrap(err, "string")
+						}
+						return nil
+					}(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "action_type",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	// Set default value for query: time_range.
+	{
+		val := string("7d")
+		params.TimeRange.SetTo(val)
+	}
+	// Decode query: time_range.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "time_range",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotTimeRangeVal string
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToString(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotTimeRangeVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.TimeRange.SetTo(paramsDotTimeRangeVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "time_range",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	// Set default value for query: min_samples.
+	{
+		val := int(5)
+		params.MinSamples.SetTo(val)
+	}
+	// Decode query: min_samples.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "min_samples",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotMinSamplesVal int
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToInt(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotMinSamplesVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.MinSamples.SetTo(paramsDotMinSamplesVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+			if err := func() error {
+				if value, ok := params.MinSamples.Get(); ok {
+					if err := func() error {
+						if err := (validate.Int{
+							MinSet:        true,
+							Min:           1,
+							MaxSet:        true,
+							Max:           1000000,
+							MinExclusive:  false,
+							MaxExclusive:  false,
+							MultipleOfSet: false,
+							MultipleOf:    0,
+							Pattern:       nil,
+						}).Validate(int64(value)); err != nil {
+							return errors.Wrap(err, "int")
+						}
+						return nil
+					}(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "min_samples",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	return params, nil
+}
+
+// SuccessRateByIncidentTypeParams is parameters of successRateByIncidentType operation.
+type SuccessRateByIncidentTypeParams struct {
+	IncidentType string
+	// A span back from now in hours or days, at most 365d.
+	TimeRange OptString `json:",omitempty,omitzero"`
+	// From how many executions on min_samples_met is true.
+	MinSamples OptInt `json:",omitempty,omitzero"`
+}
+
+func unpackSuccessRateByIncidentTypeParams(packed middleware.Parameters) (params SuccessRateByIncidentTypeParams) {
+	{
+		key := middleware.ParameterKey{
+			Name: "incident_type",
+			In:   "query",
+		}
+		params.IncidentType = packed[key].(string)
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "time_range",
+			In:   "query",
+		}
+		if v, ok := packed[key]; ok {
+			params.TimeRange = v.(OptString)
+		}
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "min_samples",
+			In:   "query",
+		}
+		if v, ok := packed[key]; ok {
+			params.MinSamples = v.(OptInt)
+		}
+	}
+	return params
+}
+
+func decodeSuccessRateByIncidentTypeParams(args [0]string, argsEscaped bool, r *http.Request) (params SuccessRateByIncidentTypeParams, _ error) {
+	q := uri.NewQueryDecoder(r.URL.Query())
+	// Decode query: incident_type.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "incident_type",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				val, err := d.DecodeValue()
+				if err != nil {
+					return err
+				}
+
+				c, err := conv.ToString(val)
+				if err != nil {
+					return err
+				}
+
+				params.IncidentType = c
+				return nil
+			}); err != nil {
+				return err
+			}
+			if err := func() error {
+				if err := (validate.String{
+					MinLength:     1,
+					MinLengthSet:  true,
+					MaxLength:     255,
+					MaxLengthSet:  true,
+					Email:         false,
+					Hostname:      false,
+					Regex:         nil,
+					MinNumeric:    0,
+					MinNumericSet: false,
+					MaxNumeric:    0,
+					MaxNumericSet: false,
+				}).Validate(string(params.IncidentType)); err != nil {
+					return errors.Wrap(err, "string")
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		} else {
+			return err
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "incident_type",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	// Set default value for query: time_range.
+	{
+		val := string("7d")
+		params.TimeRange.SetTo(val)
+	}
+	// Decode query: time_range.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "time_range",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotTimeRangeVal string
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToString(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotTimeRangeVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.TimeRange.SetTo(paramsDotTimeRangeVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "time_range",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	// Set default value for query: min_samples.
+	{
+		val := int(5)
+		params.MinSamples.SetTo(val)
+	}
+	// Decode query: min_samples.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "min_samples",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotMinSamplesVal int
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToInt(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotMinSamplesVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.MinSamples.SetTo(paramsDotMinSamplesVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+			if err := func() error {
+				if value, ok := params.MinSamples.Get(); ok {
+					if err := func() error {
+						if err := (validate.Int{
+							MinSet:        true,
+							Min:           1,
+							MaxSet:        true,
+							Max:           1000000,
+							MinExclusive:  false,
+							MaxExclusive:  false,
+							MultipleOfSet: false,
+							MultipleOf:    0,
+							Pattern:       nil,
+						}).Validate(int64(value)); err != nil {
+							return errors.Wrap(err, "int")
+						}
+						return nil
+					}(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "min_samples",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	return params, nil
+}
+
+// SuccessRateByWorkflowParams is parameters of successRateByWorkflow operation.
+type SuccessRateByWorkflowParams struct {
+	WorkflowID      string
+	WorkflowVersion OptString `json:",omitempty,omitzero"`
+	// A span back from now in hours or days, at most 365d.
+	TimeRange OptString `json:",omitempty,omitzero"`
+	// From how many executions on min_samples_met is true.
+	MinSamples OptInt `json:",omitempty,omitzero"`
+}
+
+func unpackSuccessRateByWorkflowParams(packed middleware.Parameters) (params SuccessRateByWorkflowParams) {
+	{
+		key := middleware.ParameterKey{
+			Name: "workflow_id",
+			In:   "query",
+		}
+		params.WorkflowID = packed[key].(string)
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "workflow_version",
+			In:   "query",
+		}
+		if v, ok := packed[key]; ok {
+			params.WorkflowVersion = v.(OptString)
+		}
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "time_range",
+			In:   "query",
+		}
+		if v, ok := packed[key]; ok {
+			params.TimeRange = v.(OptString)
+		}
+	}
+	{
+		key := middleware.ParameterKey{
+			Name: "min_samples",
+			In:   "query",
+		}
+		if v, ok := packed[key]; ok {
+			params.MinSamples = v.(OptInt)
+		}
+	}
+	return params
+}
+
+func decodeSuccessRateByWorkflowParams(args [0]string, argsEscaped bool, r *http.Request) (params SuccessRateByWorkflowParams, _ error) {
+	q := uri.NewQueryDecoder(r.URL.Query())
+	// Decode query: workflow_id.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "workflow_id",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				val, err := d.DecodeValue()
+				if err != nil {
+					return err
+				}
+
+				c, err := conv.ToString(val)
+				if err != nil {
+					return err
+				}
+
+				params.WorkflowID = c
+				return nil
+			}); err != nil {
+				return err
+			}
+			if err := func() error {
+				if err := (validate.String{
+					MinLength:     1,
+					MinLengthSet:  true,
+					MaxLength:     255,
+					MaxLengthSet:  true,
+					Email:         false,
+					Hostname:      false,
+					Regex:         nil,
+					MinNumeric:    0,
+					MinNumericSet: false,
+					MaxNumeric:    0,
+					MaxNumericSet: false,
+				}).Validate(string(params.WorkflowID)); err != nil {
+					return errors.Wrap(err, "string")
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		} else {
+			return err
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "workflow_id",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	// Decode query: workflow_version.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "workflow_version",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotWorkflowVersionVal string
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToString(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotWorkflowVersionVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.WorkflowVersion.SetTo(paramsDotWorkflowVersionVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+			if err := func() error {
+				if value, ok := params.WorkflowVersion.Get(); ok {
+					if err := func() error {
+						if err := (validate.String{
+							MinLength:     1,
+							MinLengthSet:  true,
+							MaxLength:     255,
+							MaxLengthSet:  true,
+							Email:         false,
+							Hostname:      false,
+							Regex:         nil,
+							MinNumeric:    0,
+							MinNumericSet: false,
+							MaxNumeric:    0,
+							MaxNumericSet: false,
+						}).Validate(string(value)); err != nil {
+							return errors.Wrap(err, "string")
+						}
+						return nil
+					}(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "workflow_version",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	// Set default value for query: time_range.
+	{
+		val := string("7d")
+		params.TimeRange.SetTo(val)
+	}
+	// Decode query: time_range.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "time_range",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotTimeRangeVal string
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToString(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotTimeRangeVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.TimeRange.SetTo(paramsDotTimeRangeVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "time_range",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	// Set default value for query: min_samples.
+	{
+		val := int(5)
+		params.MinSamples.SetTo(val)
+	}
+	// Decode query: min_samples.
+	if err := func() error {
+		cfg := uri.QueryParameterDecodingConfig{
+			Name:    "min_samples",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.HasParam(cfg); err == nil {
+			if err := q.DecodeParam(cfg, func(d uri.Decoder) error {
+				var paramsDotMinSamplesVal int
+				if err := func() error {
+					val, err := d.DecodeValue()
+					if err != nil {
+						return err
+					}
+
+					c, err := conv.ToInt(val)
+					if err != nil {
+						return err
+					}
+
+					paramsDotMinSamplesVal = c
+					return nil
+				}(); err != nil {
+					return err
+				}
+				params.MinSamples.SetTo(paramsDotMinSamplesVal)
+				return nil
+			}); err != nil {
+				return err
+			}
+			if err := func() error {
+				if value, ok := params.MinSamples.Get(); ok {
+					if err := func() error {
+						if err := (validate.Int{
+							MinSet:        true,
+							Min:           1,
+							MaxSet:        true,
+							Max:           1000000,
+							MinExclusive:  false,
+							MaxExclusive:  false,
+							MultipleOfSet: false,
+							MultipleOf:    0,
+							Pattern:       nil,
+						}).Validate(int64(value)); err != nil {
+							return errors.Wrap(err, "int")
+						}
+						return nil
+					}(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		return params, &ogenerrors.DecodeParamError{
+			Name: "min_samples",
+			In:   "query",
+			Err:  err,
+		}
+	}
+	return params, nil
+}
+
 // UpdateWorkflowParams is parameters of updateWorkflow operation.
 type UpdateWorkflowParams struct {
 	WorkflowID uuid.UUID

@@ -147,6 +147,95 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 					}
 
+				case 's': // Prefix: "success-rate/"
+
+					if l := len("success-rate/"); len(elem) >= l && elem[0:l] == "success-rate/" {
+						elem = elem[l:]
+					} else {
+						break
+					}
+
+					if len(elem) == 0 {
+						break
+					}
+					switch elem[0] {
+					case 'i': // Prefix: "incident-type"
+
+						if l := len("incident-type"); len(elem) >= l && elem[0:l] == "incident-type" {
+							elem = elem[l:]
+						} else {
+							break
+						}
+
+						if len(elem) == 0 {
+							// Leaf node.
+							switch r.Method {
+							case "GET":
+								s.handleSuccessRateByIncidentTypeRequest([0]string{}, elemIsEscaped, w, r)
+							default:
+								s.notAllowed(w, r, notAllowedParams{
+									allowedMethods: "GET",
+									allowedHeaders: nil,
+									acceptPost:     "",
+									acceptPatch:    "",
+								})
+							}
+
+							return
+						}
+
+					case 'm': // Prefix: "multi-dimensional"
+
+						if l := len("multi-dimensional"); len(elem) >= l && elem[0:l] == "multi-dimensional" {
+							elem = elem[l:]
+						} else {
+							break
+						}
+
+						if len(elem) == 0 {
+							// Leaf node.
+							switch r.Method {
+							case "GET":
+								s.handleSuccessRateByDimensionsRequest([0]string{}, elemIsEscaped, w, r)
+							default:
+								s.notAllowed(w, r, notAllowedParams{
+									allowedMethods: "GET",
+									allowedHeaders: nil,
+									acceptPost:     "",
+									acceptPatch:    "",
+								})
+							}
+
+							return
+						}
+
+					case 'w': // Prefix: "workflow"
+
+						if l := len("workflow"); len(elem) >= l && elem[0:l] == "workflow" {
+							elem = elem[l:]
+						} else {
+							break
+						}
+
+						if len(elem) == 0 {
+							// Leaf node.
+							switch r.Method {
+							case "GET":
+								s.handleSuccessRateByWorkflowRequest([0]string{}, elemIsEscaped, w, r)
+							default:
+								s.notAllowed(w, r, notAllowedParams{
+									allowedMethods: "GET",
+									allowedHeaders: nil,
+									acceptPost:     "",
+									acceptPatch:    "",
+								})
+							}
+
+							return
+						}
+
+					}
+
 				case 'w': // Prefix: "workflows"
 
 					if l := len("workflows"); len(elem) >= l && elem[0:l] == "workflows" {
@@ -579,6 +668,95 @@ func (s *Server) FindPath(method string, u *url.URL) (r Route, _ bool) {
 								r.operationID = "createAuditEventsBatch"
 								r.operationGroup = ""
 								r.pathPattern = "/api/v1/audit/events/batch"
+								r.args = args
+								r.count = 0
+								return r, true
+							default:
+								return
+							}
+						}
+
+					}
+
+				case 's': // Prefix: "success-rate/"
+
+					if l := len("success-rate/"); len(elem) >= l && elem[0:l] == "success-rate/" {
+						elem = elem[l:]
+					} else {
+						break
+					}
+
+					if len(elem) == 0 {
+						break
+					}
+					switch elem[0] {
+					case 'i': // Prefix: "incident-type"
+
+						if l := len("incident-type"); len(elem) >= l && elem[0:l] == "incident-type" {
+							elem = elem[l:]
+						} else {
+							break
+						}
+
+						if len(elem) == 0 {
+							// Leaf node.
+							switch method {
+							case "GET":
+								r.name = SuccessRateByIncidentTypeOperation
+								r.summary = "How often executions for an incident type succeed"
+								r.operationID = "successRateByIncidentType"
+								r.operationGroup = ""
+								r.pathPattern = "/api/v1/success-rate/incident-type"
+								r.args = args
+								r.count = 0
+								return r, true
+							default:
+								return
+							}
+						}
+
+					case 'm': // Prefix: "multi-dimensional"
+
+						if l := len("multi-dimensional"); len(elem) >= l && elem[0:l] == "multi-dimensional" {
+							elem = elem[l:]
+						} else {
+							break
+						}
+
+						if len(elem) == 0 {
+							// Leaf node.
+							switch method {
+							case "GET":
+								r.name = SuccessRateByDimensionsOperation
+								r.summary = "How often executions succeed that have all the given members"
+								r.operationID = "successRateByDimensions"
+								r.operationGroup = ""
+								r.pathPattern = "/api/v1/success-rate/multi-dimensional"
+								r.args = args
+								r.count = 0
+								return r, true
+							default:
+								return
+							}
+						}
+
+					case 'w': // Prefix: "workflow"
+
+						if l := len("workflow"); len(elem) >= l && elem[0:l] == "workflow" {
+							elem = elem[l:]
+						} else {
+							break
+						}
+
+						if len(elem) == 0 {
+							// Leaf node.
+							switch method {
+							case "GET":
+								r.name = SuccessRateByWorkflowOperation
+								r.summary = "How often executions of a workflow succeed"
+								r.operationID = "successRateByWorkflow"
+								r.operationGroup = ""
+								r.pathPattern = "/api/v1/success-rate/workflow"
 								r.args = args
 								r.count = 0
 								return r, true

@@ -11,6 +11,43 @@ import (
 	"github.com/google/uuid"
 )
 
+// Ref: #/components/schemas/ActionBreakdown
+type ActionBreakdown struct {
+	ActionType  string  `json:"action_type"`
+	Executions  int     `json:"executions"`
+	SuccessRate float64 `json:"success_rate"`
+}
+
+// GetActionType returns the value of ActionType.
+func (s *ActionBreakdown) GetActionType() string {
+	return s.ActionType
+}
+
+// GetExecutions returns the value of Executions.
+func (s *ActionBreakdown) GetExecutions() int {
+	return s.Executions
+}
+
+// GetSuccessRate returns the value of SuccessRate.
+func (s *ActionBreakdown) GetSuccessRate() float64 {
+	return s.SuccessRate
+}
+
+// SetActionType sets the value of ActionType.
+func (s *ActionBreakdown) SetActionType(val string) {
+	s.ActionType = val
+}
+
+// SetExecutions sets the value of Executions.
+func (s *ActionBreakdown) SetExecutions(val int) {
+	s.Executions = val
+}
+
+// SetSuccessRate sets the value of SuccessRate.
+func (s *ActionBreakdown) SetSuccessRate(val float64) {
+	s.SuccessRate = val
+}
+
 // Ref: #/components/schemas/Alive
 type Alive struct {
 	Status AliveStatus `json:"status"`
@@ -1051,6 +1088,188 @@ func (s *DetectedLabelsServiceMesh) UnmarshalText(data []byte) error {
 	}
 }
 
+// Ref: #/components/schemas/DimensionsSuccessRate
+type DimensionsSuccessRate struct {
+	Dimensions              RateDimensions                  `json:"dimensions"`
+	TimeRange               string                          `json:"time_range"`
+	TotalExecutions         int                             `json:"total_executions"`
+	SuccessfulExecutions    int                             `json:"successful_executions"`
+	FailedExecutions        int                             `json:"failed_executions"`
+	SuccessRate             float64                         `json:"success_rate"`
+	Confidence              DimensionsSuccessRateConfidence `json:"confidence"`
+	MinSamplesMet           bool                            `json:"min_samples_met"`
+	BreakdownByWorkflow     []WorkflowBreakdown             `json:"breakdown_by_workflow"`
+	BreakdownByIncidentType []IncidentTypeBreakdown         `json:"breakdown_by_incident_type"`
+	BreakdownByAction       []ActionBreakdown               `json:"breakdown_by_action"`
+}
+
+// GetDimensions returns the value of Dimensions.
+func (s *DimensionsSuccessRate) GetDimensions() RateDimensions {
+	return s.Dimensions
+}
+
+// GetTimeRange returns the value of TimeRange.
+func (s *DimensionsSuccessRate) GetTimeRange() string {
+	return s.TimeRange
+}
+
+// GetTotalExecutions returns the value of TotalExecutions.
+func (s *DimensionsSuccessRate) GetTotalExecutions() int {
+	return s.TotalExecutions
+}
+
+// GetSuccessfulExecutions returns the value of SuccessfulExecutions.
+func (s *DimensionsSuccessRate) GetSuccessfulExecutions() int {
+	return s.SuccessfulExecutions
+}
+
+// GetFailedExecutions returns the value of FailedExecutions.
+func (s *DimensionsSuccessRate) GetFailedExecutions() int {
+	return s.FailedExecutions
+}
+
+// GetSuccessRate returns the value of SuccessRate.
+func (s *DimensionsSuccessRate) GetSuccessRate() float64 {
+	return s.SuccessRate
+}
+
+// GetConfidence returns the value of Confidence.
+func (s *DimensionsSuccessRate) GetConfidence() DimensionsSuccessRateConfidence {
+	return s.Confidence
+}
+
+// GetMinSamplesMet returns the value of MinSamplesMet.
+func (s *DimensionsSuccessRate) GetMinSamplesMet() bool {
+	return s.MinSamplesMet
+}
+
+// GetBreakdownByWorkflow returns the value of BreakdownByWorkflow.
+func (s *DimensionsSuccessRate) GetBreakdownByWorkflow() []WorkflowBreakdown {
+	return s.BreakdownByWorkflow
+}
+
+// GetBreakdownByIncidentType returns the value of BreakdownByIncidentType.
+func (s *DimensionsSuccessRate) GetBreakdownByIncidentType() []IncidentTypeBreakdown {
+	return s.BreakdownByIncidentType
+}
+
+// GetBreakdownByAction returns the value of BreakdownByAction.
+func (s *DimensionsSuccessRate) GetBreakdownByAction() []ActionBreakdown {
+	return s.BreakdownByAction
+}
+
+// SetDimensions sets the value of Dimensions.
+func (s *DimensionsSuccessRate) SetDimensions(val RateDimensions) {
+	s.Dimensions = val
+}
+
+// SetTimeRange sets the value of TimeRange.
+func (s *DimensionsSuccessRate) SetTimeRange(val string) {
+	s.TimeRange = val
+}
+
+// SetTotalExecutions sets the value of TotalExecutions.
+func (s *DimensionsSuccessRate) SetTotalExecutions(val int) {
+	s.TotalExecutions = val
+}
+
+// SetSuccessfulExecutions sets the value of SuccessfulExecutions.
+func (s *DimensionsSuccessRate) SetSuccessfulExecutions(val int) {
+	s.SuccessfulExecutions = val
+}
+
+// SetFailedExecutions sets the value of FailedExecutions.
+func (s *DimensionsSuccessRate) SetFailedExecutions(val int) {
+	s.FailedExecutions = val
+}
+
+// SetSuccessRate sets the value of SuccessRate.
+func (s *DimensionsSuccessRate) SetSuccessRate(val float64) {
+	s.SuccessRate = val
+}
+
+// SetConfidence sets the value of Confidence.
+func (s *DimensionsSuccessRate) SetConfidence(val DimensionsSuccessRateConfidence) {
+	s.Confidence = val
+}
+
+// SetMinSamplesMet sets the value of MinSamplesMet.
+func (s *DimensionsSuccessRate) SetMinSamplesMet(val bool) {
+	s.MinSamplesMet = val
+}
+
+// SetBreakdownByWorkflow sets the value of BreakdownByWorkflow.
+func (s *DimensionsSuccessRate) SetBreakdownByWorkflow(val []WorkflowBreakdown) {
+	s.BreakdownByWorkflow = val
+}
+
+// SetBreakdownByIncidentType sets the value of BreakdownByIncidentType.
+func (s *DimensionsSuccessRate) SetBreakdownByIncidentType(val []IncidentTypeBreakdown) {
+	s.BreakdownByIncidentType = val
+}
+
+// SetBreakdownByAction sets the value of BreakdownByAction.
+func (s *DimensionsSuccessRate) SetBreakdownByAction(val []ActionBreakdown) {
+	s.BreakdownByAction = val
+}
+
+func (*DimensionsSuccessRate) successRateByDimensionsRes() {}
+
+type DimensionsSuccessRateConfidence string
+
+const (
+	DimensionsSuccessRateConfidenceHigh             DimensionsSuccessRateConfidence = "high"
+	DimensionsSuccessRateConfidenceMedium           DimensionsSuccessRateConfidence = "medium"
+	DimensionsSuccessRateConfidenceLow              DimensionsSuccessRateConfidence = "low"
+	DimensionsSuccessRateConfidenceInsufficientData DimensionsSuccessRateConfidence = "insufficient_data"
+)
+
+// AllValues returns all DimensionsSuccessRateConfidence values.
+func (DimensionsSuccessRateConfidence) AllValues() []DimensionsSuccessRateConfidence {
+	return []DimensionsSuccessRateConfidence{
+		DimensionsSuccessRateConfidenceHigh,
+		DimensionsSuccessRateConfidenceMedium,
+		DimensionsSuccessRateConfidenceLow,
+		DimensionsSuccessRateConfidenceInsufficientData,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s DimensionsSuccessRateConfidence) MarshalText() ([]byte, error) {
+	switch s {
+	case DimensionsSuccessRateConfidenceHigh:
+		return []byte(s), nil
+	case DimensionsSuccessRateConfidenceMedium:
+		return []byte(s), nil
+	case DimensionsSuccessRateConfidenceLow:
+		return []byte(s), nil
+	case DimensionsSuccessRateConfidenceInsufficientData:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *DimensionsSuccessRateConfidence) UnmarshalText(data []byte) error {
+	switch DimensionsSuccessRateConfidence(data) {
+	case DimensionsSuccessRateConfidenceHigh:
+		*s = DimensionsSuccessRateConfidenceHigh
+		return nil
+	case DimensionsSuccessRateConfidenceMedium:
+		*s = DimensionsSuccessRateConfidenceMedium
+		return nil
+	case DimensionsSuccessRateConfidenceLow:
+		*s = DimensionsSuccessRateConfidenceLow
+		return nil
+	case DimensionsSuccessRateConfidenceInsufficientData:
+		*s = DimensionsSuccessRateConfidenceInsufficientData
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
 type DisableWorkflowBadRequest Problem
 
 func (*DisableWorkflowBadRequest) disableWorkflowRes() {}
@@ -1412,6 +1631,203 @@ func (s *HealthyStatus) UnmarshalText(data []byte) error {
 	switch HealthyStatus(data) {
 	case HealthyStatusHealthy:
 		*s = HealthyStatusHealthy
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
+// Ref: #/components/schemas/IncidentTypeBreakdown
+type IncidentTypeBreakdown struct {
+	IncidentType string  `json:"incident_type"`
+	Executions   int     `json:"executions"`
+	SuccessRate  float64 `json:"success_rate"`
+}
+
+// GetIncidentType returns the value of IncidentType.
+func (s *IncidentTypeBreakdown) GetIncidentType() string {
+	return s.IncidentType
+}
+
+// GetExecutions returns the value of Executions.
+func (s *IncidentTypeBreakdown) GetExecutions() int {
+	return s.Executions
+}
+
+// GetSuccessRate returns the value of SuccessRate.
+func (s *IncidentTypeBreakdown) GetSuccessRate() float64 {
+	return s.SuccessRate
+}
+
+// SetIncidentType sets the value of IncidentType.
+func (s *IncidentTypeBreakdown) SetIncidentType(val string) {
+	s.IncidentType = val
+}
+
+// SetExecutions sets the value of Executions.
+func (s *IncidentTypeBreakdown) SetExecutions(val int) {
+	s.Executions = val
+}
+
+// SetSuccessRate sets the value of SuccessRate.
+func (s *IncidentTypeBreakdown) SetSuccessRate(val float64) {
+	s.SuccessRate = val
+}
+
+// Ref: #/components/schemas/IncidentTypeSuccessRate
+type IncidentTypeSuccessRate struct {
+	IncidentType         string                            `json:"incident_type"`
+	TimeRange            string                            `json:"time_range"`
+	TotalExecutions      int                               `json:"total_executions"`
+	SuccessfulExecutions int                               `json:"successful_executions"`
+	FailedExecutions     int                               `json:"failed_executions"`
+	SuccessRate          float64                           `json:"success_rate"`
+	Confidence           IncidentTypeSuccessRateConfidence `json:"confidence"`
+	MinSamplesMet        bool                              `json:"min_samples_met"`
+	BreakdownByWorkflow  []WorkflowBreakdown               `json:"breakdown_by_workflow"`
+}
+
+// GetIncidentType returns the value of IncidentType.
+func (s *IncidentTypeSuccessRate) GetIncidentType() string {
+	return s.IncidentType
+}
+
+// GetTimeRange returns the value of TimeRange.
+func (s *IncidentTypeSuccessRate) GetTimeRange() string {
+	return s.TimeRange
+}
+
+// GetTotalExecutions returns the value of TotalExecutions.
+func (s *IncidentTypeSuccessRate) GetTotalExecutions() int {
+	return s.TotalExecutions
+}
+
+// GetSuccessfulExecutions returns the value of SuccessfulExecutions.
+func (s *IncidentTypeSuccessRate) GetSuccessfulExecutions() int {
+	return s.SuccessfulExecutions
+}
+
+// GetFailedExecutions returns the value of FailedExecutions.
+func (s *IncidentTypeSuccessRate) GetFailedExecutions() int {
+	return s.FailedExecutions
+}
+
+// GetSuccessRate returns the value of SuccessRate.
+func (s *IncidentTypeSuccessRate) GetSuccessRate() float64 {
+	return s.SuccessRate
+}
+
+// GetConfidence returns the value of Confidence.
+func (s *IncidentTypeSuccessRate) GetConfidence() IncidentTypeSuccessRateConfidence {
+	return s.Confidence
+}
+
+// GetMinSamplesMet returns the value of MinSamplesMet.
+func (s *IncidentTypeSuccessRate) GetMinSamplesMet() bool {
+	return s.MinSamplesMet
+}
+
+// GetBreakdownByWorkflow returns the value of BreakdownByWorkflow.
+func (s *IncidentTypeSuccessRate) GetBreakdownByWorkflow() []WorkflowBreakdown {
+	return s.BreakdownByWorkflow
+}
+
+// SetIncidentType sets the value of IncidentType.
+func (s *IncidentTypeSuccessRate) SetIncidentType(val string) {
+	s.IncidentType = val
+}
+
+// SetTimeRange sets the value of TimeRange.
+func (s *IncidentTypeSuccessRate) SetTimeRange(val string) {
+	s.TimeRange = val
+}
+
+// SetTotalExecutions sets the value of TotalExecutions.
+func (s *IncidentTypeSuccessRate) SetTotalExecutions(val int) {
+	s.TotalExecutions = val
+}
+
+// SetSuccessfulExecutions sets the value of SuccessfulExecutions.
+func (s *IncidentTypeSuccessRate) SetSuccessfulExecutions(val int) {
+	s.SuccessfulExecutions = val
+}
+
+// SetFailedExecutions sets the value of FailedExecutions.
+func (s *IncidentTypeSuccessRate) SetFailedExecutions(val int) {
+	s.FailedExecutions = val
+}
+
+// SetSuccessRate sets the value of SuccessRate.
+func (s *IncidentTypeSuccessRate) SetSuccessRate(val float64) {
+	s.SuccessRate = val
+}
+
+// SetConfidence sets the value of Confidence.
+func (s *IncidentTypeSuccessRate) SetConfidence(val IncidentTypeSuccessRateConfidence) {
+	s.Confidence = val
+}
+
+// SetMinSamplesMet sets the value of MinSamplesMet.
+func (s *IncidentTypeSuccessRate) SetMinSamplesMet(val bool) {
+	s.MinSamplesMet = val
+}
+
+// SetBreakdownByWorkflow sets the value of BreakdownByWorkflow.
+func (s *IncidentTypeSuccessRate) SetBreakdownByWorkflow(val []WorkflowBreakdown) {
+	s.BreakdownByWorkflow = val
+}
+
+func (*IncidentTypeSuccessRate) successRateByIncidentTypeRes() {}
+
+type IncidentTypeSuccessRateConfidence string
+
+const (
+	IncidentTypeSuccessRateConfidenceHigh             IncidentTypeSuccessRateConfidence = "high"
+	IncidentTypeSuccessRateConfidenceMedium           IncidentTypeSuccessRateConfidence = "medium"
+	IncidentTypeSuccessRateConfidenceLow              IncidentTypeSuccessRateConfidence = "low"
+	IncidentTypeSuccessRateConfidenceInsufficientData IncidentTypeSuccessRateConfidence = "insufficient_data"
+)
+
+// AllValues returns all IncidentTypeSuccessRateConfidence values.
+func (IncidentTypeSuccessRateConfidence) AllValues() []IncidentTypeSuccessRateConfidence {
+	return []IncidentTypeSuccessRateConfidence{
+		IncidentTypeSuccessRateConfidenceHigh,
+		IncidentTypeSuccessRateConfidenceMedium,
+		IncidentTypeSuccessRateConfidenceLow,
+		IncidentTypeSuccessRateConfidenceInsufficientData,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s IncidentTypeSuccessRateConfidence) MarshalText() ([]byte, error) {
+	switch s {
+	case IncidentTypeSuccessRateConfidenceHigh:
+		return []byte(s), nil
+	case IncidentTypeSuccessRateConfidenceMedium:
+		return []byte(s), nil
+	case IncidentTypeSuccessRateConfidenceLow:
+		return []byte(s), nil
+	case IncidentTypeSuccessRateConfidenceInsufficientData:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *IncidentTypeSuccessRateConfidence) UnmarshalText(data []byte) error {
+	switch IncidentTypeSuccessRateConfidence(data) {
+	case IncidentTypeSuccessRateConfidenceHigh:
+		*s = IncidentTypeSuccessRateConfidenceHigh
+		return nil
+	case IncidentTypeSuccessRateConfidenceMedium:
+		*s = IncidentTypeSuccessRateConfidenceMedium
+		return nil
+	case IncidentTypeSuccessRateConfidenceLow:
+		*s = IncidentTypeSuccessRateConfidenceLow
+		return nil
+	case IncidentTypeSuccessRateConfidenceInsufficientData:
+		*s = IncidentTypeSuccessRateConfidenceInsufficientData
 		return nil
 	default:
 		return errors.Errorf("invalid value: %q", data)
@@ -2947,6 +3363,54 @@ type QueryAuditEventsUnauthorized Problem
 
 func (*QueryAuditEventsUnauthorized) queryAuditEventsRes() {}
 
+// Ref: #/components/schemas/RateDimensions
+type RateDimensions struct {
+	IncidentType    OptString `json:"incident_type"`
+	WorkflowID      OptString `json:"workflow_id"`
+	WorkflowVersion OptString `json:"workflow_version"`
+	ActionType      OptString `json:"action_type"`
+}
+
+// GetIncidentType returns the value of IncidentType.
+func (s *RateDimensions) GetIncidentType() OptString {
+	return s.IncidentType
+}
+
+// GetWorkflowID returns the value of WorkflowID.
+func (s *RateDimensions) GetWorkflowID() OptString {
+	return s.WorkflowID
+}
+
+// GetWorkflowVersion returns the value of WorkflowVersion.
+func (s *RateDimensions) GetWorkflowVersion() OptString {
+	return s.WorkflowVersion
+}
+
+// GetActionType returns the value of ActionType.
+func (s *RateDimensions) GetActionType() OptString {
+	return s.ActionType
+}
+
+// SetIncidentType sets the value of IncidentType.
+func (s *RateDimensions) SetIncidentType(val OptString) {
+	s.IncidentType = val
+}
+
+// SetWorkflowID sets the value of WorkflowID.
+func (s *RateDimensions) SetWorkflowID(val OptString) {
+	s.WorkflowID = val
+}
+
+// SetWorkflowVersion sets the value of WorkflowVersion.
+func (s *RateDimensions) SetWorkflowVersion(val OptString) {
+	s.WorkflowVersion = val
+}
+
+// SetActionType sets the value of ActionType.
+func (s *RateDimensions) SetActionType(val OptString) {
+	s.ActionType = val
+}
+
 // Ref: #/components/schemas/Ready
 type Ready struct {
 	Status ReadyStatus `json:"status"`
@@ -3526,6 +3990,54 @@ type SearchWorkflowsUnsupportedMediaType Problem
 
 func (*SearchWorkflowsUnsupportedMediaType) searchWorkflowsRes() {}
 
+type SuccessRateByDimensionsBadRequest Problem
+
+func (*SuccessRateByDimensionsBadRequest) successRateByDimensionsRes() {}
+
+type SuccessRateByDimensionsForbidden Problem
+
+func (*SuccessRateByDimensionsForbidden) successRateByDimensionsRes() {}
+
+type SuccessRateByDimensionsInternalServerError Problem
+
+func (*SuccessRateByDimensionsInternalServerError) successRateByDimensionsRes() {}
+
+type SuccessRateByDimensionsUnauthorized Problem
+
+func (*SuccessRateByDimensionsUnauthorized) successRateByDimensionsRes() {}
+
+type SuccessRateByIncidentTypeBadRequest Problem
+
+func (*SuccessRateByIncidentTypeBadRequest) successRateByIncidentTypeRes() {}
+
+type SuccessRateByIncidentTypeForbidden Problem
+
+func (*SuccessRateByIncidentTypeForbidden) successRateByIncidentTypeRes() {}
+
+type SuccessRateByIncidentTypeInternalServerError Problem
+
+func (*SuccessRateByIncidentTypeInternalServerError) successRateByIncidentTypeRes() {}
+
+type SuccessRateByIncidentTypeUnauthorized Problem
+
+func (*SuccessRateByIncidentTypeUnauthorized) successRateByIncidentTypeRes() {}
+
+type SuccessRateByWorkflowBadRequest Problem
+
+func (*SuccessRateByWorkflowBadRequest) successRateByWorkflowRes() {}
+
+type SuccessRateByWorkflowForbidden Problem
+
+func (*SuccessRateByWorkflowForbidden) successRateByWorkflowRes() {}
+
+type SuccessRateByWorkflowInternalServerError Problem
+
+func (*SuccessRateByWorkflowInternalServerError) successRateByWorkflowRes() {}
+
+type SuccessRateByWorkflowUnauthorized Problem
+
+func (*SuccessRateByWorkflowUnauthorized) successRateByWorkflowRes() {}
+
 // TooManyRequestsHeaders wraps Problem with response headers.
 type TooManyRequestsHeaders struct {
 	RetryAfter int
@@ -3552,11 +4064,14 @@ func (s *TooManyRequestsHeaders) SetResponse(val Problem) {
 	s.Response = val
 }
 
-func (*TooManyRequestsHeaders) getWorkflowByIDRes()      {}
-func (*TooManyRequestsHeaders) listWorkflowVersionsRes() {}
-func (*TooManyRequestsHeaders) listWorkflowsRes()        {}
-func (*TooManyRequestsHeaders) queryAuditEventsRes()     {}
-func (*TooManyRequestsHeaders) searchWorkflowsRes()      {}
+func (*TooManyRequestsHeaders) getWorkflowByIDRes()           {}
+func (*TooManyRequestsHeaders) listWorkflowVersionsRes()      {}
+func (*TooManyRequestsHeaders) listWorkflowsRes()             {}
+func (*TooManyRequestsHeaders) queryAuditEventsRes()          {}
+func (*TooManyRequestsHeaders) searchWorkflowsRes()           {}
+func (*TooManyRequestsHeaders) successRateByDimensionsRes()   {}
+func (*TooManyRequestsHeaders) successRateByIncidentTypeRes() {}
+func (*TooManyRequestsHeaders) successRateByWorkflowRes()     {}
 
 // UnavailableHeaders wraps Problem with response headers.
 type UnavailableHeaders struct {
@@ -3584,16 +4099,19 @@ func (s *UnavailableHeaders) SetResponse(val Problem) {
 	s.Response = val
 }
 
-func (*UnavailableHeaders) createAuditEventRes()       {}
-func (*UnavailableHeaders) createAuditEventsBatchRes() {}
-func (*UnavailableHeaders) createWorkflowRes()         {}
-func (*UnavailableHeaders) disableWorkflowRes()        {}
-func (*UnavailableHeaders) getWorkflowByIDRes()        {}
-func (*UnavailableHeaders) listWorkflowVersionsRes()   {}
-func (*UnavailableHeaders) listWorkflowsRes()          {}
-func (*UnavailableHeaders) queryAuditEventsRes()       {}
-func (*UnavailableHeaders) searchWorkflowsRes()        {}
-func (*UnavailableHeaders) updateWorkflowRes()         {}
+func (*UnavailableHeaders) createAuditEventRes()          {}
+func (*UnavailableHeaders) createAuditEventsBatchRes()    {}
+func (*UnavailableHeaders) createWorkflowRes()            {}
+func (*UnavailableHeaders) disableWorkflowRes()           {}
+func (*UnavailableHeaders) getWorkflowByIDRes()           {}
+func (*UnavailableHeaders) listWorkflowVersionsRes()      {}
+func (*UnavailableHeaders) listWorkflowsRes()             {}
+func (*UnavailableHeaders) queryAuditEventsRes()          {}
+func (*UnavailableHeaders) searchWorkflowsRes()           {}
+func (*UnavailableHeaders) successRateByDimensionsRes()   {}
+func (*UnavailableHeaders) successRateByIncidentTypeRes() {}
+func (*UnavailableHeaders) successRateByWorkflowRes()     {}
+func (*UnavailableHeaders) updateWorkflowRes()            {}
 
 // Ref: #/components/schemas/Unhealthy
 type Unhealthy struct {
@@ -3744,6 +4262,54 @@ func (*UpdateWorkflowUnauthorized) updateWorkflowRes() {}
 type UpdateWorkflowUnsupportedMediaType Problem
 
 func (*UpdateWorkflowUnsupportedMediaType) updateWorkflowRes() {}
+
+// Ref: #/components/schemas/WorkflowBreakdown
+type WorkflowBreakdown struct {
+	WorkflowID      string  `json:"workflow_id"`
+	WorkflowVersion string  `json:"workflow_version"`
+	Executions      int     `json:"executions"`
+	SuccessRate     float64 `json:"success_rate"`
+}
+
+// GetWorkflowID returns the value of WorkflowID.
+func (s *WorkflowBreakdown) GetWorkflowID() string {
+	return s.WorkflowID
+}
+
+// GetWorkflowVersion returns the value of WorkflowVersion.
+func (s *WorkflowBreakdown) GetWorkflowVersion() string {
+	return s.WorkflowVersion
+}
+
+// GetExecutions returns the value of Executions.
+func (s *WorkflowBreakdown) GetExecutions() int {
+	return s.Executions
+}
+
+// GetSuccessRate returns the value of SuccessRate.
+func (s *WorkflowBreakdown) GetSuccessRate() float64 {
+	return s.SuccessRate
+}
+
+// SetWorkflowID sets the value of WorkflowID.
+func (s *WorkflowBreakdown) SetWorkflowID(val string) {
+	s.WorkflowID = val
+}
+
+// SetWorkflowVersion sets the value of WorkflowVersion.
+func (s *WorkflowBreakdown) SetWorkflowVersion(val string) {
+	s.WorkflowVersion = val
+}
+
+// SetExecutions sets the value of Executions.
+func (s *WorkflowBreakdown) SetExecutions(val int) {
+	s.Executions = val
+}
+
+// SetSuccessRate sets the value of SuccessRate.
+func (s *WorkflowBreakdown) SetSuccessRate(val float64) {
+	s.SuccessRate = val
+}
 
 // Ref: #/components/schemas/WorkflowDisableRequest
 type WorkflowDisableRequest struct {
@@ -4318,6 +4884,177 @@ func (s *WorkflowStatus) UnmarshalText(data []byte) error {
 		return nil
 	case WorkflowStatusArchived:
 		*s = WorkflowStatusArchived
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
+// Ref: #/components/schemas/WorkflowSuccessRate
+type WorkflowSuccessRate struct {
+	WorkflowID              string                        `json:"workflow_id"`
+	WorkflowVersion         OptString                     `json:"workflow_version"`
+	TimeRange               string                        `json:"time_range"`
+	TotalExecutions         int                           `json:"total_executions"`
+	SuccessfulExecutions    int                           `json:"successful_executions"`
+	FailedExecutions        int                           `json:"failed_executions"`
+	SuccessRate             float64                       `json:"success_rate"`
+	Confidence              WorkflowSuccessRateConfidence `json:"confidence"`
+	MinSamplesMet           bool                          `json:"min_samples_met"`
+	BreakdownByIncidentType []IncidentTypeBreakdown       `json:"breakdown_by_incident_type"`
+}
+
+// GetWorkflowID returns the value of WorkflowID.
+func (s *WorkflowSuccessRate) GetWorkflowID() string {
+	return s.WorkflowID
+}
+
+// GetWorkflowVersion returns the value of WorkflowVersion.
+func (s *WorkflowSuccessRate) GetWorkflowVersion() OptString {
+	return s.WorkflowVersion
+}
+
+// GetTimeRange returns the value of TimeRange.
+func (s *WorkflowSuccessRate) GetTimeRange() string {
+	return s.TimeRange
+}
+
+// GetTotalExecutions returns the value of TotalExecutions.
+func (s *WorkflowSuccessRate) GetTotalExecutions() int {
+	return s.TotalExecutions
+}
+
+// GetSuccessfulExecutions returns the value of SuccessfulExecutions.
+func (s *WorkflowSuccessRate) GetSuccessfulExecutions() int {
+	return s.SuccessfulExecutions
+}
+
+// GetFailedExecutions returns the value of FailedExecutions.
+func (s *WorkflowSuccessRate) GetFailedExecutions() int {
+	return s.FailedExecutions
+}
+
+// GetSuccessRate returns the value of SuccessRate.
+func (s *WorkflowSuccessRate) GetSuccessRate() float64 {
+	return s.SuccessRate
+}
+
+// GetConfidence returns the value of Confidence.
+func (s *WorkflowSuccessRate) GetConfidence() WorkflowSuccessRateConfidence {
+	return s.Confidence
+}
+
+// GetMinSamplesMet returns the value of MinSamplesMet.
+func (s *WorkflowSuccessRate) GetMinSamplesMet() bool {
+	return s.MinSamplesMet
+}
+
+// GetBreakdownByIncidentType returns the value of BreakdownByIncidentType.
+func (s *WorkflowSuccessRate) GetBreakdownByIncidentType() []IncidentTypeBreakdown {
+	return s.BreakdownByIncidentType
+}
+
+// SetWorkflowID sets the value of WorkflowID.
+func (s *WorkflowSuccessRate) SetWorkflowID(val string) {
+	s.WorkflowID = val
+}
+
+// SetWorkflowVersion sets the value of WorkflowVersion.
+func (s *WorkflowSuccessRate) SetWorkflowVersion(val OptString) {
+	s.WorkflowVersion = val
+}
+
+// SetTimeRange sets the value of TimeRange.
+func (s *WorkflowSuccessRate) SetTimeRange(val string) {
+	s.TimeRange = val
+}
+
+// SetTotalExecutions sets the value of TotalExecutions.
+func (s *WorkflowSuccessRate) SetTotalExecutions(val int) {
+	s.TotalExecutions = val
+}
+
+// SetSuccessfulExecutions sets the value of SuccessfulExecutions.
+func (s *WorkflowSuccessRate) SetSuccessfulExecutions(val int) {
+	s.SuccessfulExecutions = val
+}
+
+// SetFailedExecutions sets the value of FailedExecutions.
+func (s *WorkflowSuccessRate) SetFailedExecutions(val int) {
+	s.FailedExecutions = val
+}
+
+// SetSuccessRate sets the value of SuccessRate.
+func (s *WorkflowSuccessRate) SetSuccessRate(val float64) {
+	s.SuccessRate = val
+}
+
+// SetConfidence sets the value of Confidence.
+func (s *WorkflowSuccessRate) SetConfidence(val WorkflowSuccessRateConfidence) {
+	s.Confidence = val
+}
+
+// SetMinSamplesMet sets the value of MinSamplesMet.
+func (s *WorkflowSuccessRate) SetMinSamplesMet(val bool) {
+	s.MinSamplesMet = val
+}
+
+// SetBreakdownByIncidentType sets the value of BreakdownByIncidentType.
+func (s *WorkflowSuccessRate) SetBreakdownByIncidentType(val []IncidentTypeBreakdown) {
+	s.BreakdownByIncidentType = val
+}
+
+func (*WorkflowSuccessRate) successRateByWorkflowRes() {}
+
+type WorkflowSuccessRateConfidence string
+
+const (
+	WorkflowSuccessRateConfidenceHigh             WorkflowSuccessRateConfidence = "high"
+	WorkflowSuccessRateConfidenceMedium           WorkflowSuccessRateConfidence = "medium"
+	WorkflowSuccessRateConfidenceLow              WorkflowSuccessRateConfidence = "low"
+	WorkflowSuccessRateConfidenceInsufficientData WorkflowSuccessRateConfidence = "insufficient_data"
+)
+
+// AllValues returns all WorkflowSuccessRateConfidence values.
+func (WorkflowSuccessRateConfidence) AllValues() []WorkflowSuccessRateConfidence {
+	return []WorkflowSuccessRateConfidence{
+		WorkflowSuccessRateConfidenceHigh,
+		WorkflowSuccessRateConfidenceMedium,
+		WorkflowSuccessRateConfidenceLow,
+		WorkflowSuccessRateConfidenceInsufficientData,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s WorkflowSuccessRateConfidence) MarshalText() ([]byte, error) {
+	switch s {
+	case WorkflowSuccessRateConfidenceHigh:
+		return []byte(s), nil
+	case WorkflowSuccessRateConfidenceMedium:
+		return []byte(s), nil
+	case WorkflowSuccessRateConfidenceLow:
+		return []byte(s), nil
+	case WorkflowSuccessRateConfidenceInsufficientData:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *WorkflowSuccessRateConfidence) UnmarshalText(data []byte) error {
+	switch WorkflowSuccessRateConfidence(data) {
+	case WorkflowSuccessRateConfidenceHigh:
+		*s = WorkflowSuccessRateConfidenceHigh
+		return nil
+	case WorkflowSuccessRateConfidenceMedium:
+		*s = WorkflowSuccessRateConfidenceMedium
+		return nil
+	case WorkflowSuccessRateConfidenceLow:
+		*s = WorkflowSuccessRateConfidenceLow
+		return nil
+	case WorkflowSuccessRateConfidenceInsufficientData:
+		*s = WorkflowSuccessRateConfidenceInsufficientData
 		return nil
 	default:
 		return errors.Errorf("invalid value: %q", data)

@@ -80,6 +80,24 @@ type Handler interface {
 	//
 	// POST /api/v1/workflows/search
 	SearchWorkflows(ctx context.Context, req *WorkflowSearchRequest) (SearchWorkflowsRes, error)
+	// SuccessRateByDimensions implements successRateByDimensions operation.
+	//
+	// How often executions succeed that have all the given members.
+	//
+	// GET /api/v1/success-rate/multi-dimensional
+	SuccessRateByDimensions(ctx context.Context, params SuccessRateByDimensionsParams) (SuccessRateByDimensionsRes, error)
+	// SuccessRateByIncidentType implements successRateByIncidentType operation.
+	//
+	// How often executions for an incident type succeed.
+	//
+	// GET /api/v1/success-rate/incident-type
+	SuccessRateByIncidentType(ctx context.Context, params SuccessRateByIncidentTypeParams) (SuccessRateByIncidentTypeRes, error)
+	// SuccessRateByWorkflow implements successRateByWorkflow operation.
+	//
+	// How often executions of a workflow succeed.
+	//
+	// GET /api/v1/success-rate/workflow
+	SuccessRateByWorkflow(ctx context.Context, params SuccessRateByWorkflowParams) (SuccessRateByWorkflowRes, error)
 	// UpdateWorkflow implements updateWorkflow operation.
 	//
 	// Everything else of a version is immutable; naming such a member is 400.

@@ -20,6 +20,7 @@ import (
 
 // memory is a store that keeps what it gets; err, if set, is what every call gives up with.
 type memory struct {
+	rates  datastorage.RateFilter // as asked last
 	mu     sync.Mutex
 	events []datastorage.Event
 	err    error
@@ -61,6 +62,11 @@ func (m *memory) QueryEvents(_ context.Context, _ datastorage.EventFilter, _ dat
 		}
 	}
 	return datastorage.EventPage{}, m.err
+}
+
+func (m *memory) CountExecutions(_ context.Context, f datastorage.RateFilter) ([]datastorage.Executions, error) {
+	m.rates = f
+	return []datastorage.Executions{{IncidentType: "oom", WorkflowID: "w1", WorkflowVersion: "1", ActionType: "restart", Rate: datastorage.Rate{Total: 8, Successful: 6}}}, m.err
 }
 
 func (m *memory) ListVersions(context.Context, string, func(datastorage.Workflow) error) (int, error) {
@@ -110,7 +116,7 @@ func newFixture(t testing.TB, changes ...func(*Options)) *fixture {
 	f.ingest = &datastorage.Ingest{Store: &f.memory, Health: &f.health, Observe: metrics.Ingested,
 		SingleTimeout: time.Second, BatchTimeout: time.Second, DLQTimeout: time.Second}
 	options := Options{
-		Events: &f.memory, Workflows: &f.memory, Ingest: f.ingest, Health: &f.health, Metrics: metrics,
+		Events: &f.memory, Workflows: &f.memory, Rates: &f.memory, Ingest: f.ingest, Health: &f.health, Metrics: metrics,
 		Window:    datastorage.Window{MaxAge: 168 * time.Hour, MaxFuture: 5 * time.Minute},
 		MaxOffset: 100_000, Searched: func(datastorage.Event) {},
 		Limits: Limits{Writes: 4, Reads: 4, Bytes: 16 << 20, QueueLength: 4, QueueTimeout: time.Second},

@@ -38,16 +38,19 @@ type rule struct {
 
 // rules are those of the data. Operations that are not here are probes.
 var rules = map[string]rule{
-	"createAuditEvent":       {class: write, right: datastorage.MayWrite},
-	"createAuditEventsBatch": {class: write, right: datastorage.MayWrite},
-	"createWorkflow":         {class: write, right: datastorage.MayChangeCatalog, table: tableCatalog},
-	"updateWorkflow":         {class: write, right: datastorage.MayChangeCatalog, table: tableCatalog},
-	"disableWorkflow":        {class: write, right: datastorage.MayChangeCatalog, table: tableCatalog},
-	"queryAuditEvents":       {class: read, right: datastorage.MayRead, query: "filter"},
-	"listWorkflows":          {class: read, right: datastorage.MayRead, query: "list"},
-	"getWorkflowByID":        {class: read, right: datastorage.MayRead, query: "get"},
-	"listWorkflowVersions":   {class: read, right: datastorage.MayRead, query: "versions"},
-	"searchWorkflows":        {class: read, right: datastorage.MayRead, query: "search"},
+	"createAuditEvent":          {class: write, right: datastorage.MayWrite},
+	"createAuditEventsBatch":    {class: write, right: datastorage.MayWrite},
+	"createWorkflow":            {class: write, right: datastorage.MayChangeCatalog, table: tableCatalog},
+	"updateWorkflow":            {class: write, right: datastorage.MayChangeCatalog, table: tableCatalog},
+	"disableWorkflow":           {class: write, right: datastorage.MayChangeCatalog, table: tableCatalog},
+	"queryAuditEvents":          {class: read, right: datastorage.MayRead, query: "filter"},
+	"listWorkflows":             {class: read, right: datastorage.MayRead, query: "list"},
+	"getWorkflowByID":           {class: read, right: datastorage.MayRead, query: "get"},
+	"listWorkflowVersions":      {class: read, right: datastorage.MayRead, query: "versions"},
+	"successRateByIncidentType": {class: read, right: datastorage.MayRead},
+	"successRateByWorkflow":     {class: read, right: datastorage.MayRead},
+	"successRateByDimensions":   {class: read, right: datastorage.MayRead},
+	"searchWorkflows":           {class: read, right: datastorage.MayRead, query: "search"},
 }
 
 // gate keeps the work, and the memory of it, within the limits. Every class has slots and a queue of its own, so that a

@@ -32,7 +32,7 @@ var (
 	specResults    = []string{"success", "failure"}
 	specQueries    = []string{"filter", "list", "get", "versions", "search"}
 	specOperations = []string{"createAuditEvent", "createAuditEventsBatch", "queryAuditEvents", "createWorkflow", "listWorkflows",
-		"getWorkflowByID", "updateWorkflow", "disableWorkflow", "listWorkflowVersions", "searchWorkflows", "healthCheck",
+		"getWorkflowByID", "updateWorkflow", "disableWorkflow", "listWorkflowVersions", "searchWorkflows", "successRateByIncidentType", "successRateByWorkflow", "successRateByDimensions", "healthCheck",
 		"readinessCheck", "livenessCheck", "getMetrics", "none"}
 	specClasses = []string{"write", "read"}
 	specEvents  = labels{"stream": {"events"}}

@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
 )
@@ -46,6 +47,26 @@ func moment(value string) string {
 	return ""
 }
 
+func timeRange(value string) string {
+	if _, ok := datastorage.ParseTimeRange(value); !ok {
+		return "must be a number of hours or days such as 12h or 7d, at most 365d"
+	}
+	return ""
+}
+
+func dimension(value string) string {
+	switch n := utf8.RuneCountInString(value); {
+	case n == 0:
+		return "must not be empty"
+	case n > 255:
+		return "must be at most 255 characters (got " + strconv.Itoa(n) + ")"
+	}
+	return ""
+}
+
+// requiredParams must be given.
+var requiredParams = map[string]string{"successRateByIncidentType": "incident_type", "successRateByWorkflow": "workflow_id"}
+
 // queryParams are the parameters of each operation that has some. A misspelt filter must not silently return everything,
 // so all others are refused.
 var queryParams = map[string]map[string]paramRule{
@@ -54,6 +75,11 @@ var queryParams = map[string]map[string]paramRule{
 		"correlation_id": anyValue, "since": moment, "until": moment,
 		"limit": between(1, 1000), "offset": between(0, 100_000), "cursor": anyValue, "include_total": boolean,
 	},
+	"successRateByIncidentType": {"incident_type": dimension, "time_range": timeRange, "min_samples": between(1, 1_000_000)},
+	"successRateByWorkflow": {
+		"workflow_id": dimension, "workflow_version": dimension, "time_range": timeRange, "min_samples": between(1, 1_000_000)},
+	"successRateByDimensions": {"incident_type": dimension, "workflow_id": dimension, "workflow_version": dimension,
+		"action_type": dimension, "time_range": timeRange, "min_samples": between(1, 1_000_000)},
 	"listWorkflows": {
 		"status": status, "environment": anyValue, "priority": anyValue, "component": anyValue,
 		"limit": between(1, 1000), "offset": between(0, 100_000),
@@ -71,6 +97,9 @@ func checkQuery(operation, raw string) error {
 	if err != nil {
 		errs.Add("query", "must be percent-encoded")
 		return errs.Err()
+	}
+	if name := requiredParams[operation]; name != "" && !values.Has(name) {
+		errs.Add(name, "is required")
 	}
 	names := make([]string, 0, len(values))
 	for name := range values {

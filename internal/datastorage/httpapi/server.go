@@ -15,6 +15,7 @@ type Options struct {
 	Events    datastorage.EventReader
 	Ingest    *datastorage.Ingest
 	Workflows datastorage.WorkflowStore
+	Rates     datastorage.RateStore
 	// RequireIfMatch refuses changes of workflows that do not say which row they are meant for.
 	RequireIfMatch bool
 	// Searched is given the audit event of each search; it does not block.

@@ -1,0 +1,28 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
+	"github.com/kubernaut-ai/kubernaut/internal/datastorage/postgres/db"
+)
+
+// CountExecutions counts by every dimension; see datastorage.RateStore.
+func (s *Store) CountExecutions(ctx context.Context, f datastorage.RateFilter) (found []datastorage.Executions, err error) {
+	err = s.reading(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		rows, err := db.New(conn).CountExecutions(ctx, db.CountExecutionsParams{Since: f.Since, SinceDate: *day(&f.Since),
+			IncidentType: f.IncidentType, WorkflowID: f.WorkflowID, WorkflowVersion: f.WorkflowVersion, ActionType: f.ActionType})
+		if err != nil {
+			return fmt.Errorf("counting executions: %w", err)
+		}
+		for _, row := range rows {
+			found = append(found, datastorage.Executions{IncidentType: row.IncidentType, WorkflowID: row.WorkflowID, WorkflowVersion: row.WorkflowVersion,
+				ActionType: row.ActionType, Rate: datastorage.Rate{Total: int(row.Total), Successful: int(row.Successful)}})
+		}
+		return nil
+	})
+	return found, err
+}
