@@ -43,7 +43,7 @@ func (c *counts) with(specs []report.Spec) counts {
 }
 
 // allTags are the build tags under which the tree is looked at as a whole.
-const allTags = "mage,e2e,integration,faults"
+const allTags = "mage,e2e,integration,faults,bench"
 
 // program runs a command of the tree with its output in the stage's log.
 func program(ctx context.Context, h *stage.Handle, env []string, args ...string) ([]byte, error) {
