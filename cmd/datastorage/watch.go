@@ -26,14 +26,19 @@ func (s *service) watch(ctx context.Context) {
 	s.running.Go(func() { s.selfAudit.Run(ctx) })
 }
 
-// seen is what the probers saw last; each field belongs to one of them. It is not what Health says: a failed write may
-// have been quicker, and that must not keep the reason out of the log.
+// tellAgain is how often an outdated schema is told of: somebody has to migrate, it does not end by itself.
+const tellAgain = 30 * time.Second
+
+// seen is what the probers and the upkeep saw last; each field belongs to one of them. It is not what Health says: a failed
+// write may have been quicker, and that must not keep the reason out of the log.
 type seen struct {
 	database   datastorage.State
 	cause      datastorage.Cause
+	told       time.Time // that the database cannot be used
 	queueSafe  bool
 	queueAlarm string
 	dead       int
+	unplaced   bool // events of months without a partition
 }
 
 func (s *service) databaseIs(ctx context.Context, err error) {
@@ -41,8 +46,10 @@ func (s *service) databaseIs(ctx context.Context, err error) {
 	s.metrics.SetDependency("postgresql", state)
 	s.metrics.SetSchemaVersion(s.store.SchemaVersion())
 	cause := causeOf(err)
-	if err != nil && (state != s.seen.database || cause != s.seen.cause) {
+	news := state != s.seen.database || cause != s.seen.cause
+	if err != nil && (news || state == datastorage.SchemaOutdated && time.Since(s.seen.told) >= tellAgain) {
 		s.log.Error("PostgreSQL cannot be used", "cause", cause, "error", err)
+		s.seen.told = time.Now()
 	}
 	s.seen.database, s.seen.cause = state, cause
 	if state == s.health.Database() {
@@ -148,39 +155,5 @@ func (s *service) queueIs(err error) {
 		s.log.Warn("Redis cannot be used", "error", err)
 	default:
 		s.log.Info("Redis connected")
-	}
-}
-
-// maintain makes the partitions of the coming months and forgets old ids, now and then every interval.
-func (s *service) maintain(ctx context.Context) {
-	const again = time.Second
-	audit, warned := s.config.Audit, false
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		if s.health.Database() != datastorage.Connected {
-			timer.Reset(again)
-			continue
-		}
-		done, err := s.store.Maintain(ctx, audit.PartitionMonthsAhead, audit.IDWindowDays)
-		if err != nil {
-			s.log.Warn("the upkeep of the audit events failed", "error", err)
-			timer.Reset(time.Minute)
-			continue
-		}
-		s.metrics.SetPartitions(done.MonthsAhead, done.DefaultRows)
-		if done.Made > 0 || done.Forgotten > 0 {
-			s.log.Info("audit events maintained", "partitions_made", done.Made, "ids_forgotten", done.Forgotten)
-		}
-		if done.DefaultRows > 0 && !warned {
-			s.log.Warn("events of months without a partition wait for: datastorage partitions --repair", "events", done.DefaultRows)
-		}
-		warned = done.DefaultRows > 0
-		timer.Reset(audit.MaintenanceInterval)
 	}
 }

@@ -163,46 +163,6 @@ func TestAllOrNothing(t *testing.T) {
 	insert(t, s, child)
 }
 
-func TestMonthWithoutPartition(t *testing.T) {
-	s, d := newStore(t)
-	e := testEvent()
-	e.Time = e.Time.AddDate(2, 0, 0)
-	insert(t, s, e)
-	if page := query(t, s, datastorage.EventFilter{}, 10, 0); page.Total != 1 || page.Events[0].ID != e.ID {
-		t.Errorf("page %+v", page)
-	}
-	// The month of that row cannot be made any more; the others can.
-	exec(t, d.admin, `SELECT audit_ensure_partitions(24)`)
-	done, err := s.Maintain(t.Context(), 24, 35)
-	if err != nil || done.Made != 0 || done.DefaultRows != 1 || done.MonthsAhead != 23 {
-		t.Errorf("%+v %v", done, err)
-	}
-	// A7: the owner moves it, and the month is one as any other.
-	owner, err := ConnectOwner(t.Context(), d.owner)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer owner.Close(t.Context())
-	moved, err := owner.Repair(t.Context())
-	if want := e.Time.Format("audit_events_2006_01"); err != nil || len(moved) != 1 || moved[0] != (Partition{want, 1}) {
-		t.Errorf("moved %v, %v", moved, err)
-	}
-	if page := query(t, s, datastorage.EventFilter{}, 10, 0); page.Total != 1 || page.Events[0].ID != e.ID || page.Events[0].Action != e.Action {
-		t.Errorf("after the repair: %+v", page)
-	}
-	if done, err := s.Maintain(t.Context(), 24, 35); err != nil || done.DefaultRows != 0 || done.MonthsAhead != 24 {
-		t.Errorf("%+v %v", done, err)
-	}
-	far := testEvent()
-	far.Time = far.Time.AddDate(5, 0, 0)
-	insert(t, s, far)
-	for _, statement := range []string{`DELETE FROM audit_events`, `TRUNCATE audit_events_default`, `DELETE FROM audit_events_default`} {
-		if try(d.as(t, d.owner), statement) == nil {
-			t.Errorf("after the repair the owner may %s", statement)
-		}
-	}
-}
-
 func TestUnavailable(t *testing.T) {
 	s, d := newStore(t)
 	exec(t, d.admin, `ALTER ROLE `+quoted(d.appRole)+` NOLOGIN`)

@@ -70,10 +70,10 @@ func (m Migration) Run(ctx context.Context) (Outcome, error) {
 	}
 	applied, err := m.apply(ctx, config.ConnConfig)
 	if err != nil {
-		return Outcome{}, explain(err)
+		return Outcome{}, err
 	}
 	outcome := Outcome{Applied: applied, Owner: owner}
-	return outcome, explain(pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return m.setUp(ctx, db.New(tx), &outcome) }))
+	return outcome, pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return m.setUp(ctx, db.New(tx), &outcome) })
 }
 
 // connect tries until PostgreSQL answers or the wait is over. A refused password is not waited for.
@@ -98,19 +98,25 @@ func (m Migration) connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Co
 
 // apply brings the schema up to date, under goose's lock.
 func (m Migration) apply(ctx context.Context, config *pgx.ConnConfig) ([]Applied, error) {
-	pool := stdlib.OpenDB(*config.Copy())
+	files, err := m.sources()
+	if err != nil {
+		return nil, err
+	}
+	config, failed := config.Copy(), &failure{}
+	config.Tracer = failed
+	pool := stdlib.OpenDB(*config)
 	defer func() { _ = pool.Close() }()                                        // nothing is lost with it
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // five minutes
 	if err != nil {
 		return nil, fmt.Errorf("preparing the migration lock: %w", err)
 	}
-	provider, err := m.provider(pool, goose.WithSessionLocker(locker))
+	provider, err := provider(pool, files, goose.WithSessionLocker(locker))
 	if err != nil {
 		return nil, err
 	}
 	results, err := provider.Up(ctx)
 	if err != nil {
-		return nil, err
+		return nil, failed.explain(err, files)
 	}
 	applied := make([]Applied, len(results))
 	for i, r := range results {
@@ -119,14 +125,15 @@ func (m Migration) apply(ctx context.Context, config *pgx.ConnConfig) ([]Applied
 	return applied, nil
 }
 
-func (m Migration) provider(pool *sql.DB, options ...goose.ProviderOption) (*goose.Provider, error) {
-	files := m.files
-	if files == nil {
-		var err error
-		if files, err = fs.Sub(migrationFiles, "migrations"); err != nil {
-			return nil, err
-		}
+// sources are the files to apply.
+func (m Migration) sources() (fs.FS, error) {
+	if m.files != nil {
+		return m.files, nil
 	}
+	return fs.Sub(migrationFiles, "migrations")
+}
+
+func provider(pool *sql.DB, files fs.FS, options ...goose.ProviderOption) (*goose.Provider, error) {
 	provider, err := goose.NewProvider(goose.DialectPostgres, pool, files, options...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the migrations: %w", err)
@@ -153,20 +160,38 @@ func (m Migration) Status(ctx context.Context) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = conn.Close(ctx) // it was there to wait
+	begun, err := db.New(conn).HasVersions(ctx)
+	_ = conn.Close(context.WithoutCancel(ctx)) // nothing is lost with it
+	if err != nil {
+		return nil, fmt.Errorf("looking for the table of versions: %w", err)
+	}
 	pool := stdlib.OpenDB(*config.ConnConfig.Copy())
 	defer func() { _ = pool.Close() }() // nothing is lost with it
-	provider, err := m.provider(pool)
+	sources, err := m.sources()
 	if err != nil {
 		return nil, err
 	}
+	provider, err := provider(pool, sources)
+	if err != nil {
+		return nil, err
+	}
+	return listed(ctx, provider, begun)
+}
+
+// listed does not ask goose about a database where nothing was begun: it would make its table, without rights for anybody.
+func listed(ctx context.Context, provider *goose.Provider, begun bool) (files []File, err error) {
+	if !begun {
+		for _, source := range provider.ListSources() {
+			files = append(files, File{Name: source.Path})
+		}
+		return files, nil
+	}
 	states, err := provider.Status(ctx)
 	if err != nil {
-		return nil, explain(err)
+		return nil, fmt.Errorf("reading what was applied: %w", err)
 	}
-	files := make([]File, len(states))
-	for i, s := range states {
-		files[i] = File{s.Source.Path, s.AppliedAt}
+	for _, s := range states {
+		files = append(files, File{s.Source.Path, s.AppliedAt})
 	}
 	return files, nil
 }
@@ -188,20 +213,7 @@ func (m Migration) setUp(ctx context.Context, q *db.Queries, outcome *Outcome) (
 	if err := q.GrantApp(ctx, m.AppRole); err != nil {
 		return fmt.Errorf("granting role %q its rights (--create-app-role makes the role): %w", m.AppRole, err)
 	}
-	made, err := q.EnsurePartitions(ctx, int32(m.MonthsAhead))
-	outcome.Partitions = int(made)
-	return err
-}
-
-// explain names file and SQLSTATE of a failed migration.
-func explain(err error) error {
-	var partial *goose.PartialError
-	var answer *pgconn.PgError
-	if errors.As(err, &answer) {
-		err = fmt.Errorf("SQLSTATE %s: %w", answer.Code, err)
-	}
-	if errors.As(err, &partial) && partial.Failed != nil && partial.Failed.Source != nil {
-		err = fmt.Errorf("applying %s: %w", partial.Failed.Source.Path, err)
-	}
+	months, err := ensurePartitions(ctx, q, m.MonthsAhead)
+	outcome.Partitions = months.Made
 	return err
 }

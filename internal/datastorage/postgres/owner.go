@@ -2,10 +2,12 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage/postgres/db"
 )
@@ -61,7 +63,7 @@ func partitions[Row ~struct {
 	Rows int64
 }](rows []Row, err error, doing string) ([]Partition, error) {
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", doing, err)
+		return nil, fmt.Errorf("%s: %w", doing, advised(err))
 	}
 	found := make([]Partition, len(rows))
 	for i, row := range rows {
@@ -69,3 +71,26 @@ func partitions[Row ~struct {
 	}
 	return found, nil
 }
+
+// advised adds what to do about an error that has a way out.
+func advised(err error) error {
+	var answer *pgconn.PgError
+	if !errors.As(err, &answer) {
+		return err
+	}
+	switch answer.Code {
+	case undefinedFunction:
+		return fmt.Errorf("the schema is not there or older than this program, run datastorage migrate: %w", err)
+	case insufficientPrivilege:
+		return fmt.Errorf("database.owner_secrets_file must name the owner of the schema: %w", err)
+	case lockNotAvailable, deadlockDetected:
+		return fmt.Errorf("the events are in use, nothing was changed, try again: %w", err)
+	}
+	return err
+}
+
+// SQLSTATEs of a clash with somebody else's work.
+const (
+	lockNotAvailable = "55P03"
+	deadlockDetected = "40P01"
+)

@@ -4,13 +4,10 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -52,7 +49,7 @@ func TestExactRights(t *testing.T) {
 			"remediation_workflow_catalog updated_at", "remediation_workflow_catalog updated_by"}},
 		"functions": {`SELECT p.oid::regprocedure::text FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
 			WHERE n.nspname = 'public' AND p.prorettype <> 'trigger'::regtype AND has_function_privilege($1, p.oid, 'EXECUTE') ORDER BY 1`, []string{
-			"audit_default_rows()", "audit_ensure_partitions(integer)", "audit_months_ahead()", "audit_prune_ids(integer)"}},
+			"audit_ensure_partitions(integer)", "audit_prune_ids(integer)"}},
 		"database": {`SELECT word FROM unnest(ARRAY['CONNECT', 'CREATE', 'TEMPORARY']) AS word
 			WHERE has_database_privilege($1, current_database(), word) ORDER BY 1`, []string{"CONNECT"}},
 		"schema": {`SELECT word FROM unnest(ARRAY['USAGE', 'CREATE']) AS word WHERE has_schema_privilege($1, 'public', word) ORDER BY 1`, []string{"USAGE"}},
@@ -64,72 +61,36 @@ func TestExactRights(t *testing.T) {
 	}
 }
 
-// M2: at every month of ten years one run makes the partitions from the month before to three ahead, while inserts go on
-// that would fail if they were blocked for 2 s.
-func TestPartitionsOfTenYears(t *testing.T) {
-	_, d := newStore(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	var writer sync.WaitGroup
-	writer.Go(func() { insertUntil(ctx, t, d.as(t, d.app)) })
-	first := time.Date(2031, 1, 15, 0, 0, 0, 0, time.UTC)
-	for n := range 120 {
-		exec(t, d.as(t, d.owner), fmt.Sprintf(`SELECT audit_ensure_partitions_at('%s', 3)`, first.AddDate(0, n, 0).Format(time.DateOnly)))
-	}
-	cancel()
-	writer.Wait()
-	there := column(t, d.admin, `SELECT c.relname::text FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
-		WHERE i.inhparent = 'audit_events'::regclass`)
-	for n := -1; n < 120+3; n++ {
-		if want := first.AddDate(0, n, 0).Format("audit_events_2006_01"); !slices.Contains(there, want) {
-			t.Errorf("no %s", want)
-		}
-	}
-}
-
-func insertUntil(ctx context.Context, t *testing.T, where string) {
-	conn, err := pgx.Connect(context.WithoutCancel(ctx), where)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if _, err := conn.Exec(context.WithoutCancel(ctx), `SET lock_timeout = '2s'`); err != nil {
-		t.Error(err)
-	}
-	n := 0
-	for ; ctx.Err() == nil; n++ {
-		_, err := conn.Exec(context.WithoutCancel(ctx), `INSERT INTO audit_events (event_id, event_date, event_timestamp, event_type, event_category,
-			event_action, event_outcome, actor_type, actor_id, resource_type, resource_id, correlation_id, event_data)
-			SELECT gen_random_uuid(), (now() AT TIME ZONE 'UTC')::date, now(), 't', 'analysis', 'a', 'success', 's', 's', 'r', 'r', 'rr', '{}'`)
-		if err != nil {
-			t.Errorf("insert %d: %v", n, err)
-			return
-		}
-	}
-	if n == 0 {
-		t.Error("nothing was inserted meanwhile")
-	}
-}
-
-// M1: a file that fails is named with its SQLSTATE, and nothing of it stays.
+// M1: a file that fails is named with its line and SQLSTATE, and nothing of it stays.
 func TestFailingMigration(t *testing.T) {
-	d := newDatabase(t)
-	m := d.migration()
-	m.files = fstest.MapFS{
-		"00001_good.sql": {Data: []byte("-- +goose Up\nCREATE TABLE good (id integer);\n")},
-		"00002_bad.sql":  {Data: []byte("-- +goose Up\nCREATE TABLE half (id integer);\nSELECT 1 / 0;\n")},
-	}
-	_, err := m.Run(t.Context())
-	if err == nil {
-		t.Fatal("a failing file was applied")
-	}
-	for _, want := range []string{"00002_bad.sql", "22012"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("no %s in %v", want, err)
-		}
-	}
-	there := column(t, d.admin, `SELECT relname::text FROM pg_class WHERE relname IN ('good', 'half')`)
-	if !slices.Equal(there, []string{"good"}) {
-		t.Errorf("tables %v", there)
+	for name, c := range map[string]struct{ file, line, code string }{
+		"in a statement":   {"-- +goose Up\nCREATE TABLE half (id integer);\n\n-- why\nSELECT 1 / 0;\n", "line 5", "22012"},
+		"at a place of it": {"-- +goose Up\nCREATE TABLE half (id integer);\nSELECT id,\n  -- ä\n  nothing\nFROM half;\n", "line 5", "42703"},
+		"in a block":       {"-- +goose Up\nCREATE TABLE half (id integer);\n-- +goose StatementBegin\nDO $$\nBEGIN\n  PERFORM 1;\n  RAISE 'no';\nEND\n$$;\n-- +goose StatementEnd\n", "line 4", "P0001"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDatabase(t)
+			m := d.migration()
+			m.files = fstest.MapFS{
+				"00001_good.sql": {Data: []byte("-- +goose Up\nCREATE TABLE good (id integer);\n")},
+				"00002_bad.sql":  {Data: []byte(c.file)},
+			}
+			_, err := m.Run(t.Context())
+			if err == nil {
+				t.Fatal("a failing file was applied")
+			}
+			for _, want := range []string{"applying 00002_bad.sql, " + c.line + ":", c.code} {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("no %q in %v", want, err)
+				}
+			}
+			there := column(t, d.admin, `SELECT relname::text FROM pg_class WHERE relname IN ('good', 'half')`)
+			if !slices.Equal(there, []string{"good"}) {
+				t.Errorf("tables %v", there)
+			}
+			if files, err := m.Status(t.Context()); err != nil || files[0].Applied.IsZero() || !files[1].Applied.IsZero() {
+				t.Errorf("status %+v, %v", files, err)
+			}
+		})
 	}
 }

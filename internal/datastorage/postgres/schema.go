@@ -17,6 +17,13 @@ import (
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage/postgres/db"
 )
 
+// SQLSTATEs that say how far the database is migrated.
+const (
+	undefinedTable        = "42P01"
+	undefinedFunction     = "42883"
+	insufficientPrivilege = "42501"
+)
+
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
@@ -56,8 +63,8 @@ func (s *Store) check(ctx context.Context) error {
 	q := db.New(s.probe)
 	version, err := q.SchemaVersion(ctx)
 	var answer *pgconn.PgError
-	if errors.As(err, &answer) && answer.Code == "42P01" { // no table of versions
-		version, err = 0, nil
+	if errors.As(err, &answer) && (answer.Code == undefinedTable || answer.Code == insufficientPrivilege) {
+		version, err = 0, nil // no table of versions, or no rights, which are the last thing that migrate gives
 	}
 	if err != nil {
 		return fmt.Errorf("reading the schema version: %w", translate(err))
@@ -130,36 +137,4 @@ func (s *Store) Lead(ctx context.Context, work func(context.Context) error) (led
 		_ = conn.Conn().Close(end) // the lock must not stay with a pooled connection
 	}
 	return true, err
-}
-
-// Upkeep is what Maintain found and did.
-type Upkeep struct {
-	Made        int   // partitions
-	Forgotten   int64 // ids whose window has passed
-	MonthsAhead int   // with a partition
-	DefaultRows int   // events of months without one
-}
-
-// maintenanceLimit bounds the whole upkeep; the statements have the bounds of the pool.
-const maintenanceLimit = time.Minute
-
-// Maintain makes the missing partitions up to the given months ahead, and forgets the ids of events that are older than
-// the given days.
-func (s *Store) Maintain(ctx context.Context, monthsAhead, idWindowDays int) (Upkeep, error) {
-	ctx, cancel := context.WithTimeout(ctx, maintenanceLimit)
-	defer cancel()
-	q := db.New(s.write)
-	made, err := q.EnsurePartitions(ctx, int32(monthsAhead))
-	if err != nil {
-		return Upkeep{}, fmt.Errorf("making partitions: %w", err)
-	}
-	forgotten, err := q.PruneIDs(ctx, int32(idWindowDays))
-	if err != nil {
-		return Upkeep{}, fmt.Errorf("forgetting old ids: %w", err)
-	}
-	state, err := q.PartitionState(ctx)
-	if err != nil {
-		return Upkeep{}, fmt.Errorf("looking at the partitions: %w", err)
-	}
-	return Upkeep{Made: int(made), Forgotten: forgotten, MonthsAhead: int(state.MonthsAhead), DefaultRows: int(state.DefaultRows)}, nil
 }

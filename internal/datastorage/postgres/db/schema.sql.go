@@ -51,25 +51,21 @@ func (q *Queries) EnsureAppRole(ctx context.Context, roleName string, verifier s
 }
 
 const ensurePartitions = `-- name: EnsurePartitions :one
-SELECT audit_ensure_partitions($1::integer)::integer
+SELECT e.made::integer AS made, e.months_ahead::integer AS months_ahead, e.default_rows::bigint AS default_rows
+FROM audit_ensure_partitions($1::integer) AS e
 `
 
-func (q *Queries) EnsurePartitions(ctx context.Context, months int32) (int32, error) {
-	row := q.db.QueryRow(ctx, ensurePartitions, months)
-	var column_1 int32
-	err := row.Scan(&column_1)
-	return column_1, err
+type EnsurePartitionsRow struct {
+	Made        int32
+	MonthsAhead int32
+	DefaultRows int64
 }
 
-const ensurePartitionsAt = `-- name: EnsurePartitionsAt :one
-SELECT audit_ensure_partitions_at($1::date, $2::integer)::integer
-`
-
-func (q *Queries) EnsurePartitionsAt(ctx context.Context, today time.Time, months int32) (int32, error) {
-	row := q.db.QueryRow(ctx, ensurePartitionsAt, today, months)
-	var column_1 int32
-	err := row.Scan(&column_1)
-	return column_1, err
+func (q *Queries) EnsurePartitions(ctx context.Context, months int32) (EnsurePartitionsRow, error) {
+	row := q.db.QueryRow(ctx, ensurePartitions, months)
+	var i EnsurePartitionsRow
+	err := row.Scan(&i.Made, &i.MonthsAhead, &i.DefaultRows)
+	return i, err
 }
 
 const grantApp = `-- name: GrantApp :exec
@@ -81,6 +77,18 @@ func (q *Queries) GrantApp(ctx context.Context, roleName string) error {
 	return err
 }
 
+const hasVersions = `-- name: HasVersions :one
+SELECT (to_regclass('goose_db_version') IS NOT NULL)::boolean
+`
+
+// Whether anything was ever migrated.
+func (q *Queries) HasVersions(ctx context.Context) (bool, error) {
+	row := q.db.QueryRow(ctx, hasVersions)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const lockSetUp = `-- name: LockSetUp :exec
 SELECT pg_advisory_xact_lock(hashtextextended('datastorage_set_up', 0))
 `
@@ -89,22 +97,6 @@ SELECT pg_advisory_xact_lock(hashtextextended('datastorage_set_up', 0))
 func (q *Queries) LockSetUp(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, lockSetUp)
 	return err
-}
-
-const partitionState = `-- name: PartitionState :one
-SELECT audit_months_ahead()::integer AS months_ahead, audit_default_rows()::bigint AS default_rows
-`
-
-type PartitionStateRow struct {
-	MonthsAhead int32
-	DefaultRows int64
-}
-
-func (q *Queries) PartitionState(ctx context.Context) (PartitionStateRow, error) {
-	row := q.db.QueryRow(ctx, partitionState)
-	var i PartitionStateRow
-	err := row.Scan(&i.MonthsAhead, &i.DefaultRows)
-	return i, err
 }
 
 const partitions = `-- name: Partitions :many
@@ -229,6 +221,16 @@ func (q *Queries) ServerVersion(ctx context.Context) (int32, error) {
 	var column_1 int32
 	err := row.Scan(&column_1)
 	return column_1, err
+}
+
+const setStatementTimeout = `-- name: SetStatementTimeout :exec
+SELECT set_config('statement_timeout', $1::text, true)
+`
+
+// For the rest of the transaction.
+func (q *Queries) SetStatementTimeout(ctx context.Context, milliseconds string) error {
+	_, err := q.db.Exec(ctx, setStatementTimeout, milliseconds)
+	return err
 }
 
 const tryLock = `-- name: TryLock :one

@@ -82,29 +82,33 @@ CREATE TRIGGER audit_events_no_truncate
     BEFORE TRUNCATE ON audit_events_default
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change();
 
--- Makes the partitions of the month before the given day up to the given number of months after it and returns how many
--- it made. A month that cannot be attached, because the default partition holds rows of it, is left out with a warning.
--- The table is filled with constraints first and attached then, so that inserts are not blocked meanwhile.
+-- Makes the partitions of the month before the given day up to the given number of months after it. It returns how many it
+-- made, how many months after this one have a partition without a gap (-1: not even this one), and how many rows are in the
+-- default partition: the application may look at that in no other way. A month that cannot be attached, because the default
+-- partition holds rows of it, is left out with a warning. The table is filled with constraints first and attached then, so
+-- that inserts are not blocked meanwhile.
 -- +goose StatementBegin
-CREATE FUNCTION audit_ensure_partitions_at(today date, months integer) RETURNS integer
+CREATE FUNCTION audit_ensure_partitions_at(today date, months integer)
+    RETURNS TABLE (made integer, months_ahead integer, default_rows bigint)
     LANGUAGE plpgsql
     SET search_path = pg_catalog, public, pg_temp
     SET lock_timeout = '2s'
 AS $$
 DECLARE
     this_month date := date_trunc('month', today)::date;
+    last_month integer := months;
     first_day  date;
     next_first date;
     part       text;
-    made       integer := 0;
 BEGIN
     IF months < 0 OR months > 24 THEN
         RAISE EXCEPTION 'months must be between 0 and 24 (got %)', months;
     END IF;
+    made := 0;
     IF NOT pg_try_advisory_xact_lock(hashtextextended('audit_ensure_partitions', 0)) THEN
-        RETURN 0;
+        last_month := -2; -- somebody else makes them at this moment
     END IF;
-    FOR i IN -1..months LOOP
+    FOR i IN -1..last_month LOOP
         first_day := (this_month + make_interval(months => i))::date;
         next_first := (this_month + make_interval(months => i + 1))::date;
         part := 'audit_events_' || to_char(first_day, 'YYYY_MM');
@@ -122,7 +126,13 @@ BEGIN
             RAISE WARNING 'partition % was not made: %', part, SQLERRM;
         END;
     END LOOP;
-    RETURN made;
+    months_ahead := -1;
+    WHILE to_regclass('public.audit_events_' || to_char(this_month + make_interval(months => months_ahead + 1), 'YYYY_MM'))
+        IS NOT NULL LOOP
+        months_ahead := months_ahead + 1;
+    END LOOP;
+    default_rows := (SELECT count(*) FROM public.audit_events_default);
+    RETURN NEXT;
 END
 $$;
 -- +goose StatementEnd
@@ -130,43 +140,14 @@ REVOKE ALL ON FUNCTION audit_ensure_partitions_at(date, integer) FROM PUBLIC;
 
 -- The same for now, with the rights of the owner.
 -- +goose StatementBegin
-CREATE FUNCTION audit_ensure_partitions(months integer) RETURNS integer
+CREATE FUNCTION audit_ensure_partitions(months integer)
+    RETURNS TABLE (made integer, months_ahead integer, default_rows bigint)
     LANGUAGE sql
     SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp
-AS $$ SELECT public.audit_ensure_partitions_at((now() AT TIME ZONE 'UTC')::date, months) $$;
+AS $$ SELECT * FROM public.audit_ensure_partitions_at((now() AT TIME ZONE 'UTC')::date, months) $$;
 -- +goose StatementEnd
 REVOKE ALL ON FUNCTION audit_ensure_partitions(integer) FROM PUBLIC;
-
--- How many months after this one have a partition, without a gap; -1 if this one has none.
--- +goose StatementBegin
-CREATE FUNCTION audit_months_ahead() RETURNS integer
-    LANGUAGE plpgsql
-    STABLE
-    SET search_path = pg_catalog, public, pg_temp
-AS $$
-DECLARE
-    ahead integer := -1;
-BEGIN
-    WHILE to_regclass('public.audit_events_' || to_char((now() AT TIME ZONE 'UTC')
-        + make_interval(months => ahead + 1), 'YYYY_MM')) IS NOT NULL LOOP
-        ahead := ahead + 1;
-    END LOOP;
-    RETURN ahead;
-END
-$$;
--- +goose StatementEnd
-REVOKE ALL ON FUNCTION audit_months_ahead() FROM PUBLIC;
-
--- +goose StatementBegin
-CREATE FUNCTION audit_default_rows() RETURNS bigint
-    LANGUAGE sql
-    STABLE
-    SECURITY DEFINER
-    SET search_path = pg_catalog, public, pg_temp
-AS $$ SELECT count(*) FROM public.audit_events_default $$;
--- +goose StatementEnd
-REVOKE ALL ON FUNCTION audit_default_rows() FROM PUBLIC;
 
 -- The partitions with the number of their rows, oldest first, the default partition last.
 -- +goose StatementBegin

@@ -38,8 +38,8 @@ BEGIN
         actual_success_rate, total_executions, successful_executions, updated_at, updated_by, row_version)
         ON public.remediation_workflow_catalog TO %I', role_name);
     EXECUTE format('GRANT SELECT ON public.goose_db_version TO %I', role_name);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION public.audit_ensure_partitions(integer), public.audit_prune_ids(integer),
-        public.audit_months_ahead(), public.audit_default_rows() TO %I', role_name);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION public.audit_ensure_partitions(integer), public.audit_prune_ids(integer)
+        TO %I', role_name);
 END
 $$;
 -- +goose StatementEnd

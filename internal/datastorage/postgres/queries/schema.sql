@@ -1,6 +1,14 @@
 -- name: SchemaVersion :one
 SELECT coalesce(max(version_id), 0)::bigint FROM goose_db_version WHERE is_applied;
 
+-- name: HasVersions :one
+-- Whether anything was ever migrated.
+SELECT (to_regclass('goose_db_version') IS NOT NULL)::boolean;
+
+-- name: SetStatementTimeout :exec
+-- For the rest of the transaction.
+SELECT set_config('statement_timeout', @milliseconds::text, true);
+
 -- name: ReadOnly :one
 -- A standby, or a primary that takes no writes for now.
 SELECT current_setting('transaction_read_only')::boolean;
@@ -16,7 +24,8 @@ FROM pg_catalog.pg_roles AS r
 WHERE r.rolname = current_user;
 
 -- name: EnsurePartitions :one
-SELECT audit_ensure_partitions(@months::integer)::integer;
+SELECT e.made::integer AS made, e.months_ahead::integer AS months_ahead, e.default_rows::bigint AS default_rows
+FROM audit_ensure_partitions(@months::integer) AS e;
 
 -- name: LockSetUp :exec
 -- One migrate at a time gives roles their rights.
@@ -34,14 +43,8 @@ SELECT pg_try_advisory_lock(@number::bigint);
 -- name: Unlock :exec
 SELECT pg_advisory_unlock(@number::bigint);
 
--- name: EnsurePartitionsAt :one
-SELECT audit_ensure_partitions_at(@today::date, @months::integer)::integer;
-
 -- name: PruneIDs :one
 SELECT audit_prune_ids(@days::integer)::bigint;
-
--- name: PartitionState :one
-SELECT audit_months_ahead()::integer AS months_ahead, audit_default_rows()::bigint AS default_rows;
 
 -- name: Partitions :many
 SELECT p.partition_name::text AS name, p.row_count::bigint AS rows FROM audit_partitions() AS p;
