@@ -21,7 +21,7 @@ type missingError struct{ error }
 func (e missingError) Unwrap() error { return e.error }
 
 const (
-	devStart = time.Minute      // for initdb and for the servers to start
+	devStart = 20 * time.Second // for initdb and for the servers to start
 	devStop  = 10 * time.Second // for a server to end
 )
 
@@ -51,18 +51,21 @@ func (p program) serveDev(ctx context.Context) (err error) {
 	if err := writeDevConfig(folder, config, queue); err != nil {
 		return err
 	}
-	p.args = []string{"--config", config, "--create-app-role"}
+	p.args = []string{"--config", config, "--create-app-role", "--wait", devStart.String()}
 	if err := p.migrate(ctx); err != nil {
-		return err
+		said, _ := os.ReadFile(filepath.Join(folder, "postgres.log")) // absent: it said nothing
+		return fmt.Errorf("%w\nPostgreSQL says:\n%s", err, said)
 	}
 	fmt.Fprintln(p.stdout, "serving on http://127.0.0.1:8080 until Ctrl-C; everything is removed then")
 	p.args = []string{"--config", config}
 	return p.serve(ctx)
 }
 
+// instead of programs of this host.
+const instead = "or use a container: podman run -e POSTGRES_PASSWORD=... -p 5432:5432 postgres:17"
+
 // findPostgres is the folder of the newest PostgreSQL programs of this host.
 func findPostgres(ctx context.Context, uid int) (string, error) {
-	const instead = "or use a container: podman run -e POSTGRES_PASSWORD=... -p 5432:5432 postgres:17"
 	if uid == 0 {
 		return "", missingError{errors.New("PostgreSQL refuses to run as root: run this as an ordinary user, " + instead)}
 	}
@@ -74,6 +77,11 @@ func findPostgres(ctx context.Context, uid int) (string, error) {
 		found, _ := filepath.Glob(usual) // the patterns are good
 		folders = append(folders, found...)
 	}
+	return newestPostgres(ctx, folders)
+}
+
+// newestPostgres is the folder that has the newest PostgreSQL of all, which must be 15 at least.
+func newestPostgres(ctx context.Context, folders []string) (string, error) {
 	best, newest := "", 0
 	for _, folder := range folders {
 		if _, err := os.Stat(filepath.Join(folder, "initdb")); err != nil {
@@ -105,16 +113,20 @@ func output(ctx context.Context, name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, devStart)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, name, args...).Output()
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		err = fmt.Errorf("%s: %w: %s", name, err, failed.Stderr)
+	}
 	return string(out), err
 }
 
 // startPostgres makes a database that only this user can reach, through a socket in the folder.
 func (p program) startPostgres(ctx context.Context, binaries, folder string) (*exec.Cmd, error) {
 	data := filepath.Join(folder, "postgres")
-	if out, err := output(ctx, filepath.Join(binaries, "initdb"), "--pgdata="+data, "--username=owner", "--auth=trust", "--encoding=UTF8", "--no-instructions"); err != nil {
-		return nil, fmt.Errorf("making a database: %w: %s", err, out)
+	if _, err := output(ctx, filepath.Join(binaries, "initdb"), "--pgdata="+data, "--username=owner", "--auth=trust", "--encoding=UTF8", "--no-instructions"); err != nil {
+		return nil, fmt.Errorf("making a database: %w", err)
 	}
-	return p.start(ctx, filepath.Join(binaries, "postgres"), "-D", data, "-k", folder, "-c", "listen_addresses=")
+	return p.start(ctx, data+".log", filepath.Join(binaries, "postgres"), "-D", data, "-k", folder, "-c", "listen_addresses=")
 }
 
 // startRedis is nil where there is none; then events have no queue.
@@ -125,7 +137,7 @@ func (p program) startRedis(ctx context.Context, folder string) (*exec.Cmd, stri
 			continue
 		}
 		socket := filepath.Join(folder, "redis.sock")
-		server, err := p.start(ctx, path, "--port", "0", "--unixsocket", socket, "--dir", folder, "--appendonly", "yes",
+		server, err := p.start(ctx, socket+".log", path, "--port", "0", "--unixsocket", socket, "--dir", folder, "--appendonly", "yes",
 			"--appendfsync", "always", "--maxmemory-policy", "noeviction")
 		if err == nil {
 			return server, socket
@@ -135,12 +147,18 @@ func (p program) startRedis(ctx context.Context, folder string) (*exec.Cmd, stri
 	return nil, ""
 }
 
-// start runs a server in a process group of its own, so that a Ctrl-C is ours alone.
-func (p program) start(ctx context.Context, name string, args ...string) (*exec.Cmd, error) {
+// start runs a server in a process group of its own, so that a Ctrl-C is ours alone. What it says goes to a file.
+func (p program) start(ctx context.Context, says, name string, args ...string) (*exec.Cmd, error) {
+	log, err := os.Create(says) //nolint:gosec // in the folder that serveDev made
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", name, err)
+	}
+	defer func() { _ = log.Close() }() // the server has it open itself
 	server := exec.CommandContext(ctx, name, args...)
 	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	server.Cancel = func() error { return server.Process.Signal(syscall.SIGINT) } // fast, for PostgreSQL
 	server.WaitDelay = devStop
+	server.Stdout, server.Stderr = log, log
 	if err := server.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}

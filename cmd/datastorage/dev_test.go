@@ -15,14 +15,6 @@ import (
 	"time"
 )
 
-// O7: PostgreSQL does not run as root.
-func TestDevAsRoot(t *testing.T) {
-	_, err := findPostgres(t.Context(), 0)
-	if exitCode(err) != 3 || !strings.Contains(err.Error(), "run this as an ordinary user") {
-		t.Errorf("exit code %d: %v", exitCode(err), err)
-	}
-}
-
 // O7: with the programs of PostgreSQL on this host it serves, and leaves nothing; without them it says what to install.
 func TestDev(t *testing.T) {
 	program := buildService(t)

@@ -14,7 +14,7 @@ const operatorTimeout = time.Minute
 
 // deadLetters is the command dlq: what waits in Redis, and what an operator can do about it.
 func (p program) deadLetters(ctx context.Context) error {
-	set, path := p.flags("dlq")
+	set, path := flags("dlq")
 	dead := set.Bool("dead", false, "list what could not be stored")
 	limit := set.Int("limit", 100, "list at most so many")
 	args, err := p.parse(set, 1)

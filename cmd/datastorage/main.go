@@ -15,25 +15,6 @@ import (
 // version and revision are set by the linker.
 var version, revision = "dev", "unknown"
 
-const usage = `usage: datastorage COMMAND [flags]
-
-  serve                     answer requests until SIGTERM
-  serve --dev               the same from a throw-away PostgreSQL of this host
-  migrate                   bring the database up to date   [--wait 60s] [--create-app-role]
-  migrate status            list the schema's files         [--wait 60s]
-  seed FILE                 add workflows to the catalog    [--wait 60s]
-  partitions                list the months of audit events [--repair] [--drop-before YYYY-MM [--yes]]
-  dlq status                what waits in the queue
-  dlq list --dead           what could not be stored        [--limit 100]
-  dlq replay                try what could not be stored again
-  openapi                   print the contract
-  version                   what this program is
-
-All but serve --dev, openapi and version need --config FILE or CONFIG_PATH; COMMAND -h explains the flags.
-migrate and partitions work as the owner of the schema (database.owner_secrets_file).
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 this host lacks something.
-`
-
 // usageError is a mistake of whoever started the program: exit code 2.
 type usageError struct{ error }
 
@@ -97,10 +78,5 @@ func (p program) run(ctx context.Context) error {
 	if errors.Is(err, flag.ErrHelp) { // the flags have been explained
 		return nil
 	}
-	return err
-}
-
-func (p program) help(context.Context) error {
-	_, err := fmt.Fprint(p.stdout, usage)
 	return err
 }

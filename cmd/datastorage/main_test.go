@@ -34,7 +34,23 @@ func TestUsage(t *testing.T) {
 		{"help", "help", "", 0, nil},
 		{"version", "version", "", 0, nil},
 		{"unknown command", "fly", "", 2, []string{`unknown command "fly"`}},
-		{"unknown flag", "serve --fast", "", 2, []string{"fast"}},
+		{"unknown flag", "serve --fast", "", 2, []string{"serve: flag provided but not defined: -fast", "datastorage serve [--dev]"}},
+		{"help for a command that is not there", "help fly", "", 2, []string{`unknown command "fly"`}},
+		{"version takes nothing", "version now", "", 2, []string{"1 arguments instead of 0"}},
+		{"openapi takes nothing", "openapi --config x", "", 2, []string{"openapi: flag provided but not defined"}},
+		{"openapi", "openapi", "", 0, nil},
+		{"unknown part of migrate", "migrate down --config " + goodPath, "", 2, []string{`migrate: unknown "down"`}},
+		{"status of migrate without an owner", "migrate --config " + goodPath + " status", "", 2, []string{"database.owner_secrets_file"}},
+		{"partitions without an owner", "partitions --config " + goodPath, "", 2, []string{"database.owner_secrets_file"}},
+		{"no month", "partitions --drop-before 2026-13", "", 2, []string{"--drop-before: must be a month as YYYY-MM (got"}},
+		{"a month to come", "partitions --drop-before 2962-04 --yes", "", 2, []string{"--drop-before: must not be after this month (got 2962-04)"}},
+		{"two at a time", "partitions --drop-before 2021-04 --repair", "", 2, []string{"one at a time"}},
+		{"yes to nothing", "partitions --yes", "", 2, []string{"--yes: is for --drop-before"}},
+		{"dlq without a part", "dlq", "", 2, []string{"0 arguments instead of 1", "datastorage dlq replay"}},
+		{"unknown part of dlq", "dlq empty", "", 2, []string{`unknown "empty"`}},
+		{"list of what", "dlq list", "", 2, []string{"add --dead"}},
+		{"list of nothing", "dlq list --dead --limit 0", "", 2, []string{"--limit: must be between 1 and 10000 (got 0)"}},
+		{"dlq without a queue", "dlq status --config " + goodPath, "DATASTORAGE_REDIS_ENABLED=false", 2, []string{"redis.enabled: is false"}},
 		{"too many arguments", "serve now", "", 2, []string{"1 arguments instead of 0"}},
 		{"no seed file", "seed", "", 2, []string{"0 arguments instead of 1"}},
 		{"no configuration", "serve", "", 2, []string{"--config or CONFIG_PATH"}},
@@ -57,6 +73,24 @@ func TestUsage(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Every command explains itself, on stdout, without a configuration.
+func TestHelp(t *testing.T) {
+	for command := range details {
+		if !strings.Contains(usage, "\n  "+command) {
+			t.Errorf("%s is not in the list of commands", command)
+		}
+		for _, args := range [][]string{{"help", command}, {command, "-h"}, {command, "--help"}} {
+			var out, errs bytes.Buffer
+			if err := (program{args: args, stdout: &out, stderr: &errs}).run(t.Context()); err != nil || errs.Len() > 0 {
+				t.Errorf("%v: %v %s", args, err, &errs)
+			}
+			if !strings.HasPrefix(out.String(), "usage: datastorage "+command) {
+				t.Errorf("%v says:\n%s", args, &out)
+			}
+		}
 	}
 }
 

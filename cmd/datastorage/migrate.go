@@ -10,15 +10,16 @@ import (
 
 // migrate works as the owner of the schema, whose secret file only it reads.
 func (p program) migrate(ctx context.Context) error {
-	set, path := p.flags("migrate")
+	set, path := flags("migrate")
 	wait := set.Duration("wait", time.Minute, "how long PostgreSQL may take to answer")
 	createRole := set.Bool("create-app-role", false, "make the application's role with the password of its secret file")
-	status := len(p.args) > 0 && p.args[0] == "status"
-	if status {
-		p.args = p.args[1:]
-	}
-	if _, err := p.parse(set, 0); err != nil {
+	args, err := p.parse(set, 0, 1)
+	if err != nil {
 		return err
+	}
+	status := len(args) == 1
+	if status && args[0] != "status" {
+		return usageError{fmt.Errorf("migrate: unknown %q, the only one is status", args[0])}
 	}
 	c, log, err := p.config(*path)
 	if err != nil {

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -53,6 +55,16 @@ func prepareOutage(t *testing.T, i installation) outage {
 func (o outage) start(t *testing.T, environ ...string) (*log, func() error) {
 	t.Helper()
 	return o.installation.start(t, append(environ, o.environ...)...)
+}
+
+// operate runs a command that needs the same configuration as the service.
+func (o outage) operate(t *testing.T, args ...string) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := (program{args: append(args, "--config", o.config), environ: o.environ, stdout: &out, stderr: io.Discard}).run(t.Context()); err != nil {
+		t.Errorf("%v: %v", args, err)
+	}
+	return out.String()
 }
 
 // post sends events, one alone or several as a batch, and tells whether they were queued.
@@ -193,18 +205,20 @@ func TestPoison(t *testing.T) {
 		t.Errorf("put aside for %s", got)
 	}
 	until(t, "the alarm is on", func() bool { return o.metric(t, `datastorage_dead_letter_depth{stream="events"}`) == 3 })
-	queue, err := openQueue(o.settings(t, o.environ...))
-	if err != nil {
-		t.Fatal(err)
+	if out := o.operate(t, "dlq", "list", "--dead", "--limit", "2"); strings.Count(out, "\n") != 2 ||
+		!strings.Contains(out, "unknown layout") || !strings.Contains(out, "event cannot be decoded") {
+		t.Errorf("the list:\n%s", out)
 	}
-	defer func() { _ = queue.Close() }()
+	if out := o.operate(t, "dlq", "list", "--dead"); !strings.Contains(out, "database_rejected  0197f3b2-5a10-7c3e-9d44-6b1f0e2a7c55") {
+		t.Errorf("the list:\n%s", out)
+	}
 	o.proxy.stall()
 	o.eventually(t, "/health/ready", `{"status":"ready","mode":"degraded"}`)
-	if n, err := queue.Replay(t.Context()); err != nil || n != 3 {
-		t.Errorf("replayed %d, %v", n, err)
+	if out := o.operate(t, "dlq", "replay"); out != "3 events put back to the queue\n" {
+		t.Errorf("replay: %s", out)
 	}
-	if depth, err := queue.Depth(t.Context()); err != nil || depth != 3 {
-		t.Errorf("%d in the queue, %v", depth, err)
+	if out := o.operate(t, "dlq", "status"); !strings.HasPrefix(out, "waiting 3 of 100000, oldest ") || !strings.HasSuffix(out, "\ndead 0\n") {
+		t.Errorf("status: %s", out)
 	}
 	o.proxy.flow()
 	o.drained(t) // nobody mended them, so they go the same way

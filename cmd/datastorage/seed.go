@@ -18,7 +18,7 @@ import (
 
 // seed adds the workflows of a file to the catalog, all or none. Running it again changes nothing.
 func (p program) seed(ctx context.Context) error {
-	set, path := p.flags("seed")
+	set, path := flags("seed")
 	wait := set.Duration("wait", time.Minute, "how long the database may take to be there and migrated")
 	args, err := p.parse(set, 1)
 	if err != nil {

@@ -40,7 +40,7 @@ type service struct {
 }
 
 func (p program) serve(ctx context.Context) error {
-	set, path := p.flags("serve")
+	set, path := flags("serve")
 	dev := set.Bool("dev", false, "serve from a throw-away PostgreSQL of this host; needs no configuration")
 	if _, err := p.parse(set, 0); err != nil {
 		return err

@@ -16,8 +16,12 @@ import (
 	api "github.com/kubernaut-ai/kubernaut/api/openapi/datastorage"
 )
 
+// M3: serve sees that the schema is outdated, whatever was begun there, and that it is migrated.
 func TestServe(t *testing.T) {
 	i := install(t)
+	if out, err := i.command(t, "migrate", "status"); err != nil {
+		t.Fatalf("status: %v %s", err, out)
+	}
 	lines, stop := i.start(t)
 	i.eventually(t, "/health/ready", `{"status":"not_ready","reason":"schema_outdated"}`)
 	if out, err := i.command(t, "migrate", "--create-app-role"); err != nil || !strings.Contains(out, "3 files applied") {

@@ -18,28 +18,17 @@ import (
 )
 
 // flags makes the flag set of a command with its --config.
-func (p program) flags(command string) (*flag.FlagSet, *string) {
-	set := flag.NewFlagSet(command, flag.ContinueOnError)
-	set.SetOutput(p.stderr)
-	return set, set.String("config", "", "configuration file (or CONFIG_PATH)")
+func flags(command string) (*flag.FlagSet, *string) {
+	set := bareFlags(command)
+	return set, set.String("config", "", "configuration `file` (or CONFIG_PATH)")
 }
 
-// parse reads flags that may stand before and after the arguments, and demands this many arguments.
-func (p program) parse(set *flag.FlagSet, arguments int) ([]string, error) {
-	var found []string
-	for rest := p.args; ; {
-		if err := set.Parse(rest); err != nil {
-			return nil, usageError{err}
-		}
-		if rest = set.Args(); len(rest) == 0 {
-			break
-		}
-		found, rest = append(found, rest[0]), rest[1:]
-	}
-	if len(found) != arguments {
-		return nil, usageError{fmt.Errorf("%s: %d arguments instead of %d\n\n%s", set.Name(), len(found), arguments, usage)}
-	}
-	return found, nil
+// bareFlags makes the flag set of a command that needs no configuration. It prints nothing by itself: a mistake is told once.
+func bareFlags(command string) *flag.FlagSet {
+	set := flag.NewFlagSet(command, flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.Usage = func() {}
+	return set
 }
 
 // config reads the configuration and the logger that it describes. Every mistake is of exit code 2.
@@ -121,6 +110,9 @@ func openQueue(c datastorage.Config) (*dlq.Queue, error) {
 }
 
 func (p program) openapi(context.Context) error {
+	if _, err := p.parse(bareFlags("openapi"), 0); err != nil {
+		return err
+	}
 	contract, err := openapi.Files.ReadFile("datastorage.yaml")
 	if err == nil {
 		_, err = p.stdout.Write(contract)
@@ -138,6 +130,9 @@ func ownerTarget(c datastorage.Config) (postgres.Target, error) {
 }
 
 func (p program) version(context.Context) error {
+	if _, err := p.parse(bareFlags("version"), 0); err != nil {
+		return err
+	}
 	_, err := fmt.Fprintf(p.stdout, "datastorage %s\nrevision %s\ncontract %s\nschema %d\n",
 		version, revision, httpapi.ContractVersion(), postgres.RequiredSchema())
 	return err

@@ -204,21 +204,33 @@ type Dead struct {
 
 // Dead lists the oldest entries of the dead-letter stream, at most n.
 func (q *Queue) Dead(ctx context.Context, n int) ([]Dead, error) {
-	messages, err := q.client.XRangeN(ctx, deadLetter, "-", "+", int64(n)).Result()
-	if err != nil {
-		return nil, fmt.Errorf("reading the dead-letter stream: %w", err)
-	}
-	dead := make([]Dead, len(messages))
-	for i, m := range messages {
-		entry := decode(m)
-		dead[i] = Dead{Entry: m.ID, EventType: entry.Event.Type}
-		if entry.Event.ID.Valid {
-			dead[i].EventID = entry.Event.ID.UUID.String()
+	var dead []Dead
+	for from := "-"; len(dead) < n; {
+		part := min(partEntries, n-len(dead))
+		messages, err := q.client.XRangeN(ctx, deadLetter, from, "+", int64(part)).Result()
+		if err != nil {
+			return dead, fmt.Errorf("reading the dead-letter stream: %w", err)
 		}
-		dead[i].Reason, _ = m.Values["reason"].(string)
-		dead[i].BuriedAt, _ = m.Values["buried_at"].(string)
+		for _, message := range messages {
+			dead, from = append(dead, described(message)), "("+message.ID
+		}
+		if len(messages) < part {
+			break
+		}
 	}
 	return dead, nil
+}
+
+// described is an entry of the dead-letter stream without its content.
+func described(message redis.XMessage) Dead {
+	entry := decode(message)
+	d := Dead{Entry: message.ID, EventType: entry.Event.Type}
+	if entry.Event.ID.Valid {
+		d.EventID = entry.Event.ID.UUID.String()
+	}
+	d.Reason, _ = message.Values["reason"].(string)
+	d.BuriedAt, _ = message.Values["buried_at"].(string)
+	return d
 }
 
 // Status is what an operator wants to know of the streams.

@@ -223,6 +223,12 @@ func TestReplayOfManyAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for n, wanted := range map[int]int{1: 1, partEntries: partEntries, 3*partEntries + 1: 3*partEntries + 1, 1000: 95} {
+		dead, err := q.Dead(t.Context(), n)
+		if err != nil || len(dead) != wanted || dead[wanted-1].EventID != want[wanted-1].ID.UUID.String() {
+			t.Errorf("a list of %d has %d entries, %v", n, len(dead), err)
+		}
+	}
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	total := 0

@@ -176,11 +176,13 @@ CREATE FUNCTION audit_drop_before(month date) RETURNS TABLE (partition_name text
     SET lock_timeout = '10s'
 AS $$
 BEGIN
-    FOR partition_name, row_count IN
-        SELECT p.partition_name, p.row_count FROM public.audit_partitions() AS p
-        WHERE p.partition_name ~ '^audit_events_[0-9]{4}_[0-9]{2}$'
-            AND to_date(right(p.partition_name, 7), 'YYYY_MM') < month
+    FOR partition_name IN
+        SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'public.audit_events'::regclass AND c.relname ~ '^audit_events_[0-9]{4}_[0-9]{2}$'
+            AND c.relname < 'audit_events_' || to_char(month, 'YYYY_MM')
+        ORDER BY c.relname
     LOOP
+        EXECUTE format('SELECT count(*) FROM public.%I', partition_name) INTO row_count;
         EXECUTE format('DROP TABLE public.%I', partition_name);
         RETURN NEXT;
     END LOOP;
