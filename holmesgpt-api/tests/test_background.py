@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+from pathlib import Path
 
 import httpx
 import pytest
 
-from fakes import settings
+from fakes import DataStorage, Model, call_tool, say, serving, settings, verdict
 from holmesgpt_api import errors
 from holmesgpt_api.catalog import MAX_ANSWER_BYTES, Catalog, _object
 from holmesgpt_api.config import ConfigError
@@ -48,9 +51,55 @@ def test_retry_after(value: str | None, seconds: int | None) -> None:
     assert errors.parse_retry_after(value) == seconds
 
 
-@pytest.mark.parametrize("arguments", ['{"a": NaN}', '{"a": Infinity}', '{"a": -Infinity}', "[1]", "{", None, 7])
+NOT_STORABLE = [
+    '{"a": NaN}',
+    '{"a": Infinity}',
+    '{"a": -Infinity}',
+    '{"a": 1e999}',
+    '{"query": "\\ud800"}',
+    '{"query": "\\u0000"}',
+    '{"a":' * 33 + "1" + "}" * 33,
+    '{"a":' * 5000 + "1" + "}" * 5000,
+]
+
+
+@pytest.mark.parametrize("arguments", [*NOT_STORABLE, "[1]", "{", None, 7])
 def test_arguments_that_are_no_json_object(arguments: object) -> None:
     assert read_call({"id": "1", "function": {"name": "f", "arguments": arguments}}) == ("1", "f", {})
+
+
+def test_arguments_as_deep_as_allowed() -> None:
+    deepest = '{"a":' * 32 + "1" + "}" * 32
+    assert read_call({"function": {"name": "f", "arguments": deepest}})[2] == json.loads(deepest)
+
+
+@pytest.mark.parametrize("arguments", NOT_STORABLE)
+def test_no_arguments_lose_an_audit_event(arguments: str) -> None:
+    async def run() -> None:
+        storage = DataStorage()
+        async with serving(Model(call_tool(arguments=arguments), say(verdict())), storage) as service:
+            assert (await service.incident()).status_code == 200
+        calls = [event for event in storage.events if event["event_type"] == "llm_tool_call"]
+        assert [event["event_data"]["tool_arguments"] for event in calls] == [{}]
+
+    asyncio.run(run())
+
+
+def test_failing_flush_counts_what_is_lost() -> None:
+    async def run() -> None:
+        storage = DataStorage()
+        async with contextlib.AsyncExitStack() as stack:
+            service = await stack.enter_async_context(serving(Model(say(verdict())), storage))
+            service.state.sender.flush = broken  # type: ignore[method-assign]
+            service.state.buffer.add({"event_id": "e"})
+            with pytest.raises(RuntimeError, match="a bug"):
+                await stack.aclose()
+        assert (len(service.state.buffer), service.state.buffer.dropped) == (0, 1)
+
+    async def broken() -> None:
+        raise RuntimeError("a bug")
+
+    asyncio.run(run())
 
 
 def test_answer_beyond_the_limit_is_not_kept() -> None:
@@ -75,8 +124,30 @@ def test_answer_beyond_the_limit_is_not_kept() -> None:
     asyncio.run(run())
 
 
-def test_refused_url_is_told_without_its_password() -> None:
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("ftp://user:canary@storage.test", "ftp://***@storage.test"),
+        ("ftp://user:can/ary@canary@storage.test", "ftp://***@storage.test"),
+        ("user:canary@storage.test", "***@storage.test"),
+        ("//user:canary@storage.test", "***@storage.test"),
+        ("ftp://storage.test/?key=canary", "ftp://storage.test/?***"),
+        ("http://user:canary@[storage.test", "http://***@[storage.test"),
+        ("http://user:canary@\u2100.test", "http://***@\u2100.test"),
+        ("ftp://storage.test", "ftp://storage.test"),
+    ],
+)
+def test_refused_url_is_told_without_its_secrets(url: str, told: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        settings(DATA_STORAGE_URL="ftp://user:canary@storage.test")
+        settings(DATA_STORAGE_URL=url)
+    expected = f"data_storage.url: must be an http or https URL (got {told}, from DATA_STORAGE_URL)"
+    assert str(refused.value) == expected
+
+
+def test_broken_file_is_told_without_its_lines(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text('llm:\n  endpoint: "http://user:canary@model.test" x\n')
+    with pytest.raises(ConfigError) as refused:
+        settings(CONFIG_FILE=str(file))
     assert "canary" not in str(refused.value)
-    assert "data_storage.url" in str(refused.value)
+    assert f"config file {file}: " in str(refused.value) and "line 2, column" in str(refused.value)

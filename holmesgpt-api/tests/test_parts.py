@@ -135,7 +135,8 @@ def test_sender_drops_only_what_is_named() -> None:
 def test_sender_halves_what_is_refused_without_a_name() -> None:
     storage, target = DataStorage(), buffer()
     fill(target, 4)
-    storage.batches = [httpx.Response(413), httpx.Response(413), httpx.Response(413)]
+    too_deep = httpx.Response(400, content=b"[" * 100_000)
+    storage.batches = [httpx.Response(413), too_deep, httpx.Response(413)]
     drain(storage, target)
     assert [e["event_id"] for e in storage.events] == ["e1", "e2", "e3"]
     assert target.dropped == 1

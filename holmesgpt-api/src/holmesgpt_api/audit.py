@@ -168,7 +168,7 @@ class Sender:
         self._metrics.audit_failed.inc()
         try:
             body = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             body = {}
         named = body.get("invalid_indexes") if isinstance(body, dict) else None
         bad = {i for i in named if isinstance(i, int) and 0 <= i < count} if isinstance(named, list) else set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -41,7 +42,10 @@ def text(value: Any) -> str:
 
 
 def url(value: Any) -> str:
-    parts = urlsplit(text(value))
+    try:
+        parts = urlsplit(text(value))
+    except ValueError:  # its text may name the user part
+        raise BadValueError("must be an http or https URL") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadValueError("must be an http or https URL")
     return text(value).rstrip("/")
@@ -180,8 +184,11 @@ def load(config_file: str | None, env: Mapping[str, str]) -> Settings:
 
 
 def _shown(value: Any) -> str:
-    """A refused value, without what stands before the host of a URL: a password would reach the log."""
-    return re.sub(r"//[^/]*@", "//***@", str(value))[:64]
+    """A refused value without what may be a secret in a URL: all before the last @, and the query."""
+    before, at, rest = str(value).rpartition("@")
+    scheme = re.match(r"\w+://", before)
+    user = f"{scheme[0] if scheme else ''}***@" if at else ""
+    return re.sub(r"\?.*", "?***", user + rest, flags=re.DOTALL)[:64]
 
 
 def _read_file(name: str | None, given: dict[str, tuple[Any, str, str]], mistakes: list[str]) -> list[str]:
@@ -190,7 +197,8 @@ def _read_file(name: str | None, given: dict[str, tuple[Any, str, str]], mistake
         return []
     try:
         with path.open("rb") as stream:
-            content = yaml.safe_load(stream.read(MAX_FILE_BYTES + 1)[:MAX_FILE_BYTES])
+            # From a stream: an error then quotes no line of the file, where a secret may stand.
+            content = yaml.safe_load(io.BytesIO(stream.read(MAX_FILE_BYTES)))
     except (OSError, yaml.YAMLError) as error:
         mistakes.append(f"config file {path}: {' '.join(str(error).split())[:300]}")
         return []

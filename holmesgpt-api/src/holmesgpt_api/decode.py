@@ -60,14 +60,14 @@ def load_json(body: bytes) -> Any:
         raise bad_request({"body": "must be valid JSON"}) from None
 
 
-def find_flaws(root: Any) -> list[tuple[str, str]]:
+def find_flaws(root: Any, max_depth: int = MAX_DEPTH) -> list[tuple[str, str]]:
     """What the JSON module lets through and nobody downstream can store."""
     flaws: list[tuple[str, str]] = []
     stack: list[tuple[str, Any, int]] = [("", root, 1)]
     while stack:
         path, value, depth = stack.pop()
-        if depth > MAX_DEPTH and isinstance(value, (dict, list)):
-            return [("body", f"must not be nested deeper than {MAX_DEPTH}")]
+        if depth > max_depth and isinstance(value, (dict, list)):
+            return [("body", f"must not be nested deeper than {max_depth}")]
         if isinstance(value, str):
             flaws += _text_flaws(path, value)
         elif isinstance(value, float) and not math.isfinite(value):

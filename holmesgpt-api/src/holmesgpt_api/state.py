@@ -106,8 +106,10 @@ async def running(state: State) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await _limited(state.sender.flush(), state.settings.seconds("shutdown.flush_seconds"))
-        state.buffer.abandon()
+        try:
+            await _limited(state.sender.flush(), state.settings.seconds("shutdown.flush_seconds"))
+        finally:
+            state.buffer.abandon()  # whatever became of the flush: what is lost is counted
         await state.data_storage.aclose()
         await state.llm.aclose()
         logs.event(logger, logging.INFO, "stopped")

@@ -136,8 +136,13 @@ func catalogSeeded(ctx context.Context) error {
 	return nil
 }
 
+// mockURL is the mock LLM through the API server: it has no port on the host.
+func mockURL() string {
+	return apiURL + "/api/v1/namespaces/" + opt.namespace + "/services/mock-llm:8080/proxy"
+}
+
 func mockStrict(ctx context.Context) error {
-	answer, err := ask(ctx, server, apiURL+"/api/v1/namespaces/"+opt.namespace+"/services/mock-llm:8080/proxy/healthz")
+	answer, err := ask(ctx, server, mockURL()+"/healthz")
 	if err != nil {
 		return err
 	}

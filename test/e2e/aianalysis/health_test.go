@@ -192,11 +192,11 @@ func dependencies(ctx context.Context) (map[string]string, error) {
 			Dropped  *int   `json:"dropped"`
 		} `json:"dependencies"`
 	}
+	if a.status != http.StatusOK { // first: such a body has other members
+		return nil, fmt.Errorf("/ready: status %d; it says\n%s", a.status, a.body)
+	}
 	if err := a.decode(&ready); err != nil {
 		return nil, err
-	}
-	if a.status != http.StatusOK {
-		return nil, fmt.Errorf("/ready: status %d; it says\n%s", a.status, a.body)
 	}
 	all := map[string]string{"": ready.Status}
 	for name, d := range ready.Dependencies {

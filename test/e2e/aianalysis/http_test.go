@@ -22,6 +22,9 @@ type answer struct {
 	took   time.Duration // to the last byte
 }
 
+// maxAnswer is what is read of a body: far more than any answer here has.
+const maxAnswer = 16 << 20
+
 func get(ctx context.Context, url string) (*answer, error) { return ask(ctx, web, url) }
 
 func ask(ctx context.Context, through *http.Client, url string) (_ *answer, err error) {
@@ -35,7 +38,7 @@ func ask(ctx context.Context, through *http.Client, url string) (_ *answer, err 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, resp.Body.Close()) }()
-	body, err := io.ReadAll(resp.Body)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer of %s: %w", url, err)
 	}
@@ -48,6 +51,18 @@ func statusOf(ctx context.Context, url string) (int, error) {
 		return 0, err
 	}
 	return a.status, nil
+}
+
+// bodyOf is the text of a 200.
+func bodyOf(ctx context.Context, through *http.Client, url string) (string, error) {
+	a, err := ask(ctx, through, url)
+	if err != nil {
+		return "", err
+	}
+	if a.status != http.StatusOK {
+		return "", fmt.Errorf("%s answers %d: %.300s", a.url, a.status, a.body)
+	}
+	return string(a.body), nil
 }
 
 // decode reads the body into a typed value and refuses members that it does not know.

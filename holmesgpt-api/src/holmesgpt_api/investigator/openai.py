@@ -15,11 +15,13 @@ import httpx
 
 from holmesgpt_api import errors, logs
 from holmesgpt_api.config import Settings
+from holmesgpt_api.decode import find_flaws
 from holmesgpt_api.investigator.protocol import Investigation, Task, Tool, ToolCall, ToolResult
 from holmesgpt_api.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 MAX_ANSWER_BYTES = 4 << 20
+MAX_ARGUMENT_DEPTH = 32  # with what the audit event adds, below the 64 of Data Storage
 LONGEST_WAIT = 10  # seconds; a longer Retry-After is left to the caller
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -185,17 +187,15 @@ def text_of(content: Any) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
 def read_call(call: Any) -> tuple[str, str, dict[str, Any]]:
-    """Id, name and arguments; arguments that are no JSON object count as none, NaN and the infinities are no JSON."""
+    """Id, name and arguments; what is no JSON object, or one that Data Storage would refuse, counts as none."""
     function = call.get("function") if isinstance(call, dict) else None
     function = function if isinstance(function, dict) else {}
     try:
-        arguments = json.loads(function.get("arguments") or "{}", parse_constant=_refuse)
+        arguments = json.loads(function.get("arguments") or "{}")
     except (ValueError, TypeError, RecursionError):
         arguments = {}
+    if not isinstance(arguments, dict) or find_flaws(arguments, MAX_ARGUMENT_DEPTH):
+        arguments = {}
     call_id = str(call.get("id", "")) if isinstance(call, dict) else ""
-    return call_id, str(function.get("name") or "unnamed"), arguments if isinstance(arguments, dict) else {}
+    return call_id, str(function.get("name") or "unnamed"), arguments
