@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -47,9 +48,13 @@ func (h *handler) withPages(next http.Handler) http.Handler {
 		if err == nil {
 			err = list(r.Context(), p, r.URL.Query())
 		}
+		gone := p.abandoned(r.Context())
 		switch {
 		case err == nil:
 			p.flush()
+		case gone != nil:
+			infoOf(r.Context()).failure = gone
+			panic(http.ErrAbortHandler)
 		case p.begun:
 			infoOf(r.Context()).failure = err
 			panic(http.ErrAbortHandler) // the status is out: only the end of the connection can tell that this is not all
@@ -73,7 +78,7 @@ func (h *handler) eventsPage(ctx context.Context, p *page, values url.Values) er
 		answer := auditEvent(e)
 		return p.element(answer.Encode)
 	})
-	h.Metrics.queried("filter", err)
+	h.Metrics.queried("filter", p.ofStore(ctx, err))
 	if err != nil {
 		return err
 	}
@@ -160,7 +165,7 @@ func (h *handler) workflowsPage(ctx context.Context, p *page, values url.Values)
 		answer := remediationWorkflow(w)
 		return p.element(answer.Encode)
 	})
-	h.Metrics.queried("list", err)
+	h.Metrics.queried("list", p.ofStore(ctx, err))
 	if err != nil {
 		return err
 	}
@@ -182,7 +187,7 @@ func (h *handler) versionsPage(ctx context.Context, p *page, _ url.Values) error
 		answer := remediationWorkflow(w)
 		return p.element(answer.Encode)
 	})
-	h.Metrics.queried("versions", err)
+	h.Metrics.queried("versions", p.ofStore(ctx, err))
 	if err != nil {
 		return err
 	}
@@ -216,7 +221,8 @@ type page struct {
 	out     *bufio.Writer
 	encoder jx.Encoder
 	rows    int
-	begun   bool // the status is sent
+	begun   bool  // the status is sent
+	gone    error // why nothing can be sent any more
 }
 
 func newPage(w http.ResponseWriter) *page {
@@ -245,14 +251,33 @@ func (p *page) value(encode func(*jx.Encoder)) {
 	_, _ = p.out.Write(p.encoder.Bytes()) // as raw
 }
 
+// abandoned is why nobody reads the page any more, or nil.
+func (p *page) abandoned(ctx context.Context) error {
+	if p.gone == nil && ctx.Err() != nil {
+		return fmt.Errorf("the client has gone: %w", ctx.Err())
+	}
+	return p.gone
+}
+
+// ofStore is the error of a query, unless it only tells that nobody reads the page any more: the store, which passes such
+// an error on, takes any failure of a connection for one of its own.
+func (p *page) ofStore(ctx context.Context, err error) error {
+	if p.abandoned(ctx) != nil {
+		return nil
+	}
+	return err
+}
+
 // element writes the next row of a list. Its error means that nobody reads any more.
 func (p *page) element(encode func(*jx.Encoder)) error {
 	if p.rows++; p.rows > 1 {
 		p.raw(",")
 	}
 	p.value(encode)
-	_, err := p.out.Write(nil)
-	return err
+	if _, err := p.out.Write(nil); err != nil {
+		p.gone = fmt.Errorf("the client does not read: %w", err)
+	}
+	return p.gone
 }
 
 func (p *page) flush() { _ = p.out.Flush() } // the client has gone; nobody is left to tell

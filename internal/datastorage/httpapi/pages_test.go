@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +23,8 @@ type asked struct {
 	page   datastorage.Page
 	rows   int
 	err    error // after the rows
+	// translated is what becomes of an error of each, if set
+	translated error
 }
 
 func (a *asked) QueryEvents(_ context.Context, f datastorage.EventFilter, p datastorage.Page, each func(datastorage.Event) error) (datastorage.EventPage, error) {
@@ -31,6 +34,9 @@ func (a *asked) QueryEvents(_ context.Context, f datastorage.EventFilter, p data
 		e := datastorage.Event{Version: "1.0", Type: "t", Time: last.Time, Category: "analysis", Action: "a", Outcome: "success",
 			CorrelationID: "c", Data: []byte(`{"text":"` + strings.Repeat("x", 1000) + `"}`)}.Complete(uuid.New)
 		if err := each(e); err != nil {
+			if a.translated != nil {
+				err = a.translated
+			}
 			return datastorage.EventPage{}, err
 		}
 	}
@@ -124,4 +130,49 @@ func TestPageThatFails(t *testing.T) {
 		}()
 		f.do("GET", eventsPath, "")
 	}()
+}
+
+// deaf is a client that hangs up instead of reading.
+type deaf struct{ http.ResponseWriter }
+
+func (deaf) Write([]byte) (int, error) { return 0, syscall.ECONNRESET }
+
+// A client that has gone is told as that, and not as a failure of the store: the store takes any failure of a connection
+// for one of its own.
+func TestClientGone(t *testing.T) {
+	away := &datastorage.Error{Kind: datastorage.Unavailable, Detail: "the database is not available", Err: context.Canceled}
+	for name, c := range map[string]struct {
+		rows int // before it shows
+		want string
+	}{"hung up": {100, "the client does not read"}, "left": {0, "the client has gone"}} {
+		ctx, leave := context.WithCancel(t.Context())
+		if c.rows == 0 {
+			leave()
+		}
+		f := newFixture(t, func(o *Options) { o.Events = &asked{rows: c.rows, err: away, translated: away} })
+		func() {
+			defer func() {
+				if fault := recover(); fault != http.ErrAbortHandler { //nolint:errorlint // as net/http compares
+					t.Errorf("%s: ended with %v", name, fault)
+				}
+			}()
+			defer leave()
+			f.handler.ServeHTTP(deaf{httptest.NewRecorder()}, httptest.NewRequestWithContext(ctx, http.MethodGet, eventsPath, nil))
+		}()
+		if log := f.log.String(); !strings.Contains(log, c.want) || strings.Contains(log, away.Detail) {
+			t.Errorf("%s: %s", name, log)
+		}
+		if !f.metric(t, `datastorage_query_total{operation="filter",status="failure"} 0`) {
+			t.Errorf("%s: counted as a failed query", name)
+		}
+	}
+}
+
+// An installation may allow less depth than the contract.
+func TestMaxOffset(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.Events, o.MaxOffset = &asked{rows: 1}, 10 })
+	pageOf(t, f.do("GET", eventsPath+"?offset=10", ""))
+	if p := problemOf(t, f.do("GET", eventsPath+"?offset=11", ""), http.StatusBadRequest); !strings.Contains(p.FieldErrors["offset"], "between 0 and 10;") {
+		t.Errorf("%+v", p)
+	}
 }

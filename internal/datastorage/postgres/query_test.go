@@ -18,55 +18,73 @@ import (
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage/postgres/db"
 )
 
-// Q3: pages by cursor show every row that was there at the start exactly once, whatever arrives meanwhile, and agree with
-// pages by offset. 2,000 rows instead of 10,000, many of them with the same time.
+// Q3: pages by cursor show every row that was there at the start exactly once while others arrive before, between and
+// behind them, and agree with pages by offset. Ten rows each have the same time.
 func TestPagesByCursor(t *testing.T) {
 	s, _ := newStore(t)
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	var there []uuid.UUID
-	for batch := range 4 {
-		events := make([]datastorage.Event, 500)
+	there := map[uuid.UUID]int{} // how often it was seen
+	for batch := range 10 {
+		events := make([]datastorage.Event, 1000)
 		for i := range events {
 			events[i] = testEvent()
-			events[i].Time = now.Add(-time.Duration((batch*500+i)/10) * time.Minute)
-			there = append(there, events[i].ID.UUID)
+			events[i].Time = now.Add(-time.Duration((batch*1000+i)/10) * time.Minute)
+			there[events[i].ID.UUID] = 0
 		}
 		insert(t, s, events...)
 	}
-	var byOffset []uuid.UUID
-	for offset := 0; offset < len(there); offset += 500 {
-		for _, e := range query(t, s, datastorage.EventFilter{}, 500, offset).Events {
+	var byOffset, byCursor []uuid.UUID
+	for offset := 0; offset < len(there); offset += 1000 {
+		for _, e := range ask(t, s, datastorage.EventFilter{}, datastorage.Page{Limit: 1000, Offset: offset}).Events {
 			byOffset = append(byOffset, e.ID.UUID)
 		}
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var writers sync.WaitGroup
-	for range 2 {
-		writers.Go(func() {
-			for ctx.Err() == nil {
-				e := testEvent()
-				e.Time = now.Add(time.Minute)
-				if _, err := s.InsertEvents(context.WithoutCancel(ctx), []datastorage.Event{e}, datastorage.CheckParents); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	var byCursor []uuid.UUID
-	page := datastorage.Page{Limit: 37}
+	arrived, stop := arrivals(t, s, now)
+	seen := map[uuid.UUID]bool{}
+	page := datastorage.Page{Limit: 97}
 	for more := true; more; {
-		found := ask(t, s, datastorage.EventFilter{Until: &now}, page)
+		<-arrived // at least one between two pages
+		found := ask(t, s, datastorage.EventFilter{}, page)
 		for _, e := range found.Events {
-			byCursor = append(byCursor, e.ID.UUID)
+			if seen[e.ID.UUID] {
+				t.Errorf("%s is on two pages", e.ID.UUID)
+			}
+			seen[e.ID.UUID] = true
+			if _, old := there[e.ID.UUID]; old {
+				byCursor = append(byCursor, e.ID.UUID)
+			}
 		}
 		more = found.HasMore
 		page.After = &found.Last
 	}
-	cancel()
-	writers.Wait()
+	stop()
 	if !slices.Equal(byCursor, byOffset) || len(byCursor) != len(there) {
 		t.Errorf("%d rows by cursor, %d by offset, %d stored", len(byCursor), len(byOffset), len(there))
 	}
+}
+
+// arrivals lets two writers insert, by turns newer events and some in the middle of those up to now, and tells of each.
+func arrivals(t *testing.T, s *Store, now time.Time) (arrived <-chan struct{}, stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	told := make(chan struct{})
+	var writers sync.WaitGroup
+	for range 2 {
+		writers.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				newer, between := testEvent(), testEvent()
+				newer.Time = now.Add(time.Minute)
+				between.Time = now.Add(-time.Duration(n*7%1000) * time.Minute)
+				if _, err := s.InsertEvents(context.WithoutCancel(ctx), []datastorage.Event{newer, between}, datastorage.CheckParents); err != nil {
+					t.Error(err) // and tell nevertheless: nobody may wait for ever
+				}
+				select {
+				case told <- struct{}{}:
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	return told, func() { cancel(); writers.Wait() }
 }
 
 // Q4: the total is exact up to the limit, which is 50 in these tests, and a lower bound beyond; has_more is right where a
