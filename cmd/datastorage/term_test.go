@@ -23,10 +23,13 @@ func TestTermination(t *testing.T) {
 	child, lines := i.process(t, "DATASTORAGE_REDIS_DB=2", "DATASTORAGE_SHUTDOWN_PROPAGATION_DELAY=2s")
 	i.eventually(t, "/health/ready", `{"status":"ready","mode":"normal"}`)
 	stop, failed := make(chan struct{}), make(chan answer, 8)
-	var writers sync.WaitGroup
+	var writers, writing sync.WaitGroup
+	writing.Add(8)
 	for range 8 {
 		writers.Go(func() {
 			client := sender(1)
+			first := sync.OnceFunc(writing.Done)
+			defer first()
 			for {
 				select {
 				case <-stop:
@@ -37,9 +40,11 @@ func TestTermination(t *testing.T) {
 					failed <- a
 					return
 				}
+				first()
 			}
 		})
 	}
+	writing.Wait() // each has been answered once: the signal comes under load
 	if err := child.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
