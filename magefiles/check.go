@@ -23,11 +23,11 @@ func (Test) Integration() error { return reach("test:integration", options{}, "t
 // Faults stops, kills and starts the stores of the real Data Storage, and finds every acknowledged event.
 func (Test) Faults() error { return reach("test:faults", options{}, "test:faults") }
 
-// All runs every test: unit, Python, lint and verify beside the base and node images, then integration, faults and the E2E suite.
+// All runs every test: unit, Python, lint, verify and bills of materials beside the base and node images, then integration, faults and the E2E suite.
 func (Test) All() error {
 	return enter("test:all", options{teardown: true}, func(ctx context.Context) {
 		current.choose(nil, nil, nil, nil)
-		mg.CtxDeps(ctx, at("build:nodeimage"), at("test:unit"), at("test:python"), at("lint"), at("verify"))
+		mg.CtxDeps(ctx, at("build:nodeimage"), at("test:unit"), at("test:python"), at("lint"), at("verify"), at("sbom"))
 		mg.CtxDeps(ctx, at("test:integration"))
 		mg.CtxDeps(ctx, at("test:faults")) // alone: it measures how soon the service answers
 		mg.CtxDeps(ctx, at("suite:run"))

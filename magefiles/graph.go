@@ -57,6 +57,8 @@ func graph() []node {
 		{name: "test:faults", group: "check", needs: "build:thirdparty", deadline: 12 * time.Minute, deed: faultRuns},
 		{name: "bench:datastorage", group: "bench", needs: "build:thirdparty", deadline: 30 * time.Minute, deed: benchDataStorage},
 		{name: "lint", group: "check", deadline: 30 * time.Minute, deed: lint},
+		{name: "sbom", group: "check", deadline: 10 * time.Minute, deed: sbom},
+		{name: "vulncheck", group: "check", deadline: 10 * time.Minute, deed: vulnerabilities},
 		{name: "generate", group: "check", deadline: 15 * time.Minute, deed: generate},
 		{name: "verify", group: "check", deadline: 15 * time.Minute, deed: verify},
 		{name: "setup", group: "setup", deadline: 15 * time.Minute, deed: s.setup},

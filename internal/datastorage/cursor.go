@@ -71,8 +71,11 @@ func ParseCursor(s string) (c Cursor, ok bool) {
 	copy(c.After.ID[:], body[9:])
 	c.Since, c.Until = moment(body[25:]), moment(body[33:])
 	copy(c.Question[:], body[41:])
-	return c, true
+	return c, possible(&c.After.Time) && possible(c.Since) && possible(c.Until)
 }
+
+// possible tells whether an event can have this time, or no time is meant: PostgreSQL knows more than RFC 3339 can write.
+func possible(t *time.Time) bool { return t == nil || t.Year() >= 1 && t.Year() <= 9999 }
 
 func checksum(body []byte) []byte {
 	sum := sha256.Sum256(append([]byte("audit cursor"), body...))

@@ -48,6 +48,17 @@ func TestNoCursor(t *testing.T) {
 	}
 }
 
+// A forged cursor with a time that no event has is none either.
+func TestImpossibleCursor(t *testing.T) {
+	for _, when := range []time.Time{time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(0, 12, 31, 0, 0, 0, 0, time.UTC), time.UnixMicro(1<<63 - 1)} {
+		for _, c := range []Cursor{{After: Position{when, uuid.New()}}, {Since: &when}, {Until: &when}} {
+			if _, ok := ParseCursor(c.String()); ok {
+				t.Errorf("%+v is taken", c)
+			}
+		}
+	}
+}
+
 func TestQuestionOf(t *testing.T) {
 	if QuestionOf("ab", "c") == QuestionOf("a", "bc") || QuestionOf("a", "") == QuestionOf("", "a") {
 		t.Error("the digest does not tell parameters apart")
