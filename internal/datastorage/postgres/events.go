@@ -45,22 +45,36 @@ func insertEvents(ctx context.Context, q *db.Queries, events []datastorage.Event
 		return nil, err
 	}
 	stored := make([]datastorage.Stored, len(rows))
+	var repeats []int
 	for i, row := range rows {
-		stored[i] = datastorage.Stored{ID: row.EventID, Time: row.EventTimestamp}
-		if fresh[row.EventID] {
-			fresh[row.EventID] = false // the same id further on in the batch is a repeat
-			continue
+		stored[i] = datastorage.Stored{ID: row.EventID, Time: row.EventTimestamp, Repeated: !fresh[row.EventID]}
+		if stored[i].Repeated {
+			repeats = append(repeats, i)
 		}
-		stored[i].Repeated = true
-		kept, err := q.CompareAuditEvent(ctx, comparison(row))
-		if err != nil {
-			return nil, fmt.Errorf("reading the stored event %s: %w", row.EventID, err)
-		}
-		if len(kept) > 0 {
-			stored[i].Time, stored[i].Different = kept[0].EventTimestamp.UTC(), !kept[0].Same
-		}
+		fresh[row.EventID] = false // the same id further on in the batch is a repeat
 	}
-	return stored, nil
+	return stored, compare(ctx, q, rows, repeats, stored)
+}
+
+// compare finds out of the repeated events when the first ones were, and whether they were the same.
+func compare(ctx context.Context, q *db.Queries, rows []db.CopyAuditEventsParams, repeats []int, stored []datastorage.Stored) (failed error) {
+	if len(repeats) == 0 {
+		return nil
+	}
+	params := make([]db.CompareAuditEventsParams, len(repeats))
+	for n, i := range repeats {
+		params[n] = comparison(rows[i])
+	}
+	q.CompareAuditEvents(ctx, params).Query(func(n int, kept []db.CompareAuditEventsRow, err error) {
+		s := &stored[repeats[n]]
+		switch {
+		case err != nil && failed == nil:
+			failed = fmt.Errorf("reading the stored event %s: %w", s.ID, err)
+		case len(kept) > 0:
+			s.Time, s.Different = kept[0].EventTimestamp.UTC(), !kept[0].Same
+		}
+	})
+	return failed
 }
 
 // insertRows writes the rows whose ids are new and returns those ids.
@@ -179,8 +193,8 @@ func metadata(o datastorage.Origin) ([]byte, error) {
 	}{o, via})
 }
 
-func comparison(row db.CopyAuditEventsParams) db.CompareAuditEventParams {
-	return db.CompareAuditEventParams{
+func comparison(row db.CopyAuditEventsParams) db.CompareAuditEventsParams {
+	return db.CompareAuditEventsParams{
 		EventID: row.EventID, EventVersion: row.EventVersion, EventTimestamp: row.EventTimestamp, EventType: row.EventType,
 		EventCategory: row.EventCategory, EventAction: row.EventAction, EventOutcome: row.EventOutcome,
 		ActorType: row.ActorType, ActorID: row.ActorID, ResourceType: row.ResourceType, ResourceID: row.ResourceID,

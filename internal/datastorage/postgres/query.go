@@ -101,6 +101,8 @@ func (s *statement) Exec(context.Context, string, ...any) (pgconn.CommandTag, er
 	return pgconn.CommandTag{}, errKept
 }
 
+func (s *statement) SendBatch(context.Context, *pgx.Batch) pgx.BatchResults { return nil }
+
 func (s *statement) QueryRow(context.Context, string, ...any) pgx.Row { return nil }
 
 func (s *statement) CopyFrom(context.Context, pgx.Identifier, []string, pgx.CopyFromSource) (int64, error) {

@@ -36,8 +36,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 -- Where the given events are stored, to check and to date a parent.
 SELECT event_id, event_date FROM audit_events WHERE event_id = ANY (@event_ids::uuid[]);
 
--- name: CompareAuditEvent :many
--- The stored time of an event, and whether what is stored is what was sent again.
+-- name: CompareAuditEvents :batchmany
+-- The stored time of each event, and whether what is stored is what was sent again; all in one round trip.
 SELECT event_timestamp, (
     event_version = @event_version AND event_timestamp = @event_timestamp AND event_type = @event_type
     AND event_category = @event_category AND event_action = @event_action AND event_outcome = @event_outcome
