@@ -3,6 +3,10 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -168,5 +172,66 @@ func TestSearchIsAudited(t *testing.T) {
 			!strings.Contains(fmt.Sprint(e[0]["event_data"]), "total_found:1") {
 			t.Errorf("%s: %v", id, e)
 		}
+	}
+}
+
+// A client that leaves while PostgreSQL works for it is no failure of the database: it is not counted as one.
+func TestClientLeaves(t *testing.T) {
+	o := running(t)
+	id := o.create(t, recipe("left", "1"))["workflow_id"]
+	tx, err := o.connect(t).Begin(t.Context())
+	if err == nil {
+		_, err = tx.Exec(t.Context(), `LOCK TABLE remediation_workflow_catalog IN ACCESS EXCLUSIVE MODE`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	looking := o.connect(t)
+	waiting := func() (n int) {
+		if err := looking.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'remediation_workflow_catalog'::regclass`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	question, err := json.Marshal(members{"filters": labels(nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for operation, c := range map[string]struct {
+		method, path string
+		body         []byte
+	}{
+		"get":    {http.MethodGet, fmt.Sprintf("%s/%v", workflowsPath, id), nil},
+		"search": {http.MethodPost, workflowsPath + "/search", question},
+	} {
+		ctx, leave := context.WithCancel(t.Context())
+		r, err := http.NewRequestWithContext(ctx, c.method, o.url+c.path, bytes.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		left := make(chan error, 1)
+		go func() {
+			answer, err := http.DefaultClient.Do(r)
+			if err == nil {
+				_ = answer.Body.Close()
+			}
+			left <- err
+		}()
+		until(t, operation+" waits in PostgreSQL", func() bool { return waiting() == 1 })
+		leave()
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("%s was answered, or %v", operation, err)
+		}
+		until(t, operation+" is given up", func() bool { return waiting() == 0 && o.metric(t, `datastorage_inflight_requests{class="read"}`) == 0 })
+		if n := o.metric(t, `datastorage_query_total{operation="`+operation+`",status="failure"}`); n != 0 {
+			t.Errorf("%s: %v failures are counted", operation, n)
+		}
+	}
+	if n := o.metric(t, `datastorage_rejected_total{class="read",reason="database_down"}`); n != 0 {
+		t.Errorf("%v refused reads are counted", n)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
