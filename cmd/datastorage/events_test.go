@@ -44,6 +44,9 @@ func (i installation) call(t *testing.T, method, path string, body any) (int, st
 	if err != nil {
 		t.Fatal(err)
 	}
+	if answer.StatusCode >= 400 && bytes.Contains(got, []byte("canary")) {
+		t.Errorf("a problem shows a secret or event data (O5): %s", got)
+	}
 	return answer.StatusCode, string(got)
 }
 
@@ -83,7 +86,7 @@ func (i installation) events(t *testing.T, query string) []members {
 // least is the smallest valid event.
 func least(correlation string) members {
 	return members{"version": "1.0", "event_type": "aianalysis.test", "event_category": "analysis", "event_action": "test",
-		"event_outcome": "success", "correlation_id": correlation, "event_data": members{},
+		"event_outcome": "success", "correlation_id": correlation, "event_data": members{"secret": "canary"},
 		"event_timestamp": time.Now().UTC().Format("2006-01-02T15:04:05.999999Z07:00")}
 }
 
