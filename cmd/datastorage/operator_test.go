@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"os/exec"
 	"reflect"
 	"regexp"
 	"strings"
@@ -50,21 +52,92 @@ func TestPartitionsCommand(t *testing.T) {
 	}
 }
 
-// M1: a file that fails ends migrate with exit code 1, and is named with its line and SQLSTATE; nothing of it stays.
+// migrator starts the real program as an init container does; wait returns its exit code and what it said.
+func (i installation) migrator(t *testing.T, binary string) (wait func() (code int, out, errs string)) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	child := exec.CommandContext(t.Context(), binary, "migrate", "--create-app-role", "--config", i.config)
+	child.Env, child.Stdout, child.Stderr = []string{}, &out, &errs
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return func() (int, string, string) {
+		_ = child.Wait() // the exit code tells it
+		return child.ProcessState.ExitCode(), out.String(), errs.String()
+	}
+}
+
+// M1: ten processes at once on an empty database all end with exit code 0, and each file is applied once.
+func TestMigrateTenAtOnce(t *testing.T) {
+	i, binary := install(t), buildService(t)
+	waits := make([]func() (int, string, string), 10)
+	for n := range waits {
+		waits[n] = i.migrator(t, binary)
+	}
+	said := ""
+	for _, wait := range waits {
+		code, out, errs := wait()
+		if code != 0 {
+			t.Errorf("exit code %d: %s", code, errs)
+		}
+		said += out
+	}
+	out, err := i.command(t, "migrate", "status")
+	if files := strings.Fields(out); err != nil || len(files) != 9 {
+		t.Fatalf("status: %v\n%s", err, out)
+	}
+	for line := range strings.Lines(out) {
+		if file := strings.Fields(line)[0]; strings.Count(said, "applied "+file) != 1 || !strings.Contains(line, "applied 2") {
+			t.Errorf("%s in\n%s", line, said)
+		}
+	}
+	var versions string
+	if err := i.connect(t).QueryRow(t.Context(), `SELECT string_agg(version_id::text, ' ' ORDER BY version_id, id) FROM goose_db_version`).Scan(&versions); err != nil || versions != "0 1 2 3" {
+		t.Errorf("versions %s, %v", versions, err)
+	}
+}
+
+// schema is each table, index, sequence, column, constraint, function and trigger, but for the list of applied files.
+func (i installation) schema(t *testing.T) (all string) {
+	t.Helper()
+	conn := i.connect(t)
+	defer func() { _ = conn.Close(t.Context()) }()
+	if err := conn.QueryRow(t.Context(), `SELECT coalesce(string_agg(what, E'\n' ORDER BY what), '') FROM (
+		SELECT relkind::text || ' ' || relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
+		UNION ALL SELECT attrelid::regclass::text || '.' || attname FROM pg_attribute JOIN pg_class AS c ON c.oid = attrelid WHERE relnamespace = 'public'::regnamespace
+		UNION ALL SELECT conrelid::regclass::text || ' ' || conname FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+		UNION ALL SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+		UNION ALL SELECT tgrelid::regclass::text || ' ' || tgname FROM pg_trigger) AS s (what) WHERE what NOT LIKE '%goose_db_version%'`).Scan(&all); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// M1: a file that fails, the first or a later one, ends migrate with exit code 1 and is named with its line and SQLSTATE;
+// nothing of it stays.
 func TestMigrateFails(t *testing.T) {
-	i := install(t)
-	statement(t, i.admin(t), `CREATE TABLE audit_event_ids ()`) // somebody else's
-	out, err := i.command(t, "migrate")
-	if exitCode(err) != 1 || !regexp.MustCompile(`^applying 00001_audit_events.sql, line \d+: .*42P07`).MatchString(err.Error()) {
-		t.Errorf("exit code %d: %v\n%s", exitCode(err), err, out)
-	}
-	var tables int
-	if err := i.connect(t).QueryRow(t.Context(), `SELECT count(*) FROM pg_class WHERE relname LIKE 'audit_events%'`).Scan(&tables); err != nil || tables != 0 {
-		t.Errorf("%d tables stay, %v", tables, err)
-	}
-	statement(t, i.admin(t), `DROP TABLE audit_event_ids`)
-	if out, err := i.command(t, "migrate"); err != nil || !strings.Contains(out, "3 files applied") {
-		t.Errorf("afterwards: %v\n%s", err, out)
+	binary := buildService(t)
+	for file, theirs := range map[string]string{"00001_audit_events.sql": "audit_event_ids", "00002_workflow_catalog.sql": "idx_workflow_catalog_status"} {
+		t.Run(file, func(t *testing.T) {
+			i := install(t)
+			statement(t, i.admin(t), `CREATE TABLE `+theirs+` ()`) // somebody else's
+			before := i.schema(t)
+			code, out, errs := i.migrator(t, binary)()
+			if code != 1 || !regexp.MustCompile(`applying `+file+`, line \d+: .*42P07`).MatchString(errs) {
+				t.Errorf("exit code %d: %s\n%s", code, errs, out)
+			}
+			held := i.schema(t) // the files before it are applied
+			if file == "00001_audit_events.sql" && held != before || strings.Contains(held, "remediation_workflow_catalog") {
+				t.Errorf("before\n%s\nafter\n%s", before, held)
+			}
+			if code, _, errs := i.migrator(t, binary)(); code != 1 || i.schema(t) != held {
+				t.Errorf("again: exit code %d: %s", code, errs)
+			}
+			statement(t, i.admin(t), `DROP TABLE `+theirs)
+			if code, out, errs := i.migrator(t, binary)(); code != 0 {
+				t.Errorf("afterwards: exit code %d: %s\n%s", code, errs, out)
+			}
+		})
 	}
 }
 

@@ -161,7 +161,7 @@ func (i installation) process(t *testing.T, environ ...string) (*exec.Cmd, *os.F
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = child.Process.Kill() })
+	t.Cleanup(func() { _ = child.Process.Kill(); noCanary(t, lines.Name()) })
 	return child, lines
 }
 

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -105,7 +106,7 @@ func fullRequest(correlation string, n int) api.AuditEventRequest {
 		Version: "1.0", EventID: api.NewOptUUID(uuid.New()), EventType: "aianalysis.test", EventCategory: api.EventCategoryAnalysis,
 		EventTimestamp: time.Now().UTC().Truncate(time.Microsecond), EventAction: fmt.Sprintf("a%d", n),
 		EventOutcome: api.EventOutcomeSuccess, CorrelationID: correlation,
-		EventData: jx.Raw(fmt.Sprintf(`{"n":%d,"text":"ä \u0001 '\" <&>","amount":%d.50,"list":[null,true,{"deep":[1]}]}`, n, n)),
+		EventData: jx.Raw(fmt.Sprintf(`{"n":%d,"secret":"canary","text":"ä \u0001 '\" <&>","amount":%d.50,"list":[null,true,{"deep":[1]}]}`, n, n)),
 	}
 	if n%7 == 0 {
 		return e
@@ -231,8 +232,8 @@ func (i installation) send(ctx context.Context, events ...api.AuditEventRequest)
 	}
 	if answer.StatusCode < 300 {
 		err = json.Unmarshal(text, &r)
-	} else {
-		r.Kept = string(text)
+	} else if r.Kept = string(text); strings.Contains(r.Kept, "canary") {
+		err = errors.New("a problem shows a secret or event data (O5)")
 	}
 	r.Status, r.RetryAfter = answer.StatusCode, answer.Header.Get("Retry-After")
 	return r, err

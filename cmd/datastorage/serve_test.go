@@ -42,7 +42,6 @@ func TestServe(t *testing.T) {
 	}
 	t.Run("events", func(t *testing.T) { tryEvents(t, client) })
 	t.Run("catalog", func(t *testing.T) { tryCatalog(t, client) })
-	t.Run("own audit", func(t *testing.T) { trySearchAudit(t, i, client) })
 
 	if status, body := i.get(t, "/metrics"); status != 200 || !strings.Contains(body, `datastorage_dependency_up{dependency="redis"} 1`) {
 		t.Errorf("metrics: %d", status)
@@ -147,19 +146,6 @@ func tryCatalog(t *testing.T, client *api.Client) {
 	if page, ok := list.(*api.WorkflowListResponse); err != nil || !ok || page.Total != 19 || len(page.Workflows) != 5 {
 		t.Errorf("%+v %v", list, err)
 	}
-}
-
-// S5: a search leaves one event of its own.
-func trySearchAudit(t *testing.T, i installation, client *api.Client) {
-	_, err := client.SearchWorkflows(t.Context(), &api.WorkflowSearchRequest{RemediationID: api.NewOptString("rr-search"),
-		Filters: api.WorkflowSearchFilters{SignalType: "OOMKilled", Severity: "critical", Component: "deployment", Environment: "production", Priority: "P0"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	until(t, "the search is audited", func() bool {
-		_, body := i.get(t, "/api/v1/audit/events?correlation_id=rr-search&event_type=workflow.catalog.search_completed")
-		return strings.Contains(body, `"total":1,`) && strings.Contains(body, `"total_found"`)
-	})
 }
 
 func TestPortTaken(t *testing.T) {

@@ -71,3 +71,11 @@ func TestTermination(t *testing.T) {
 		text = rest
 	}
 }
+
+// noCanary holds the log of a child against O5, whatever the test was about.
+func noCanary(t *testing.T, path string) {
+	t.Helper()
+	if text, err := os.ReadFile(path); err != nil || strings.Contains(string(text), "canary") {
+		t.Errorf("a secret or event data is in the log, or %v", err)
+	}
+}

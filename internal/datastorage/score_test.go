@@ -1,6 +1,8 @@
 package datastorage
 
 import (
+	"encoding/json"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -52,21 +54,88 @@ func TestScore(t *testing.T) {
 	}
 }
 
-// S2: One more label of the workflow that is asked for never lowers the score, and the score stays in its range.
-func TestScoreGrowsWithMatches(t *testing.T) {
+// S2: for any search and workflow the score is within its range; one more matching label of the workflow never lowers it,
+// one more conflict never raises it, and a failed detection is as if the label was not asked for.
+func TestScoreProperties(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	coin := func() bool { return random.IntN(2) == 0 }
-	for range 2000 {
-		asked := DetectedLabels{GitOpsManaged: coin(), PDBProtected: coin(), HPAEnabled: coin(), Stateful: coin(), HelmManaged: coin()}
-		search := Search{Labels: fiveAsked, DetectedLabels: asked}
-		has := DetectedLabels{PDBProtected: coin(), HPAEnabled: coin(), Stateful: coin()}
-		before := search.Score(Candidate{Labels: fiveAsked, DetectedLabels: has}).TenThousandths
-		has.GitOpsManaged, has.HelmManaged = true, true
-		after := search.Score(Candidate{Labels: fiveAsked, DetectedLabels: has}).TenThousandths
-		if after < before || before < 0 || after > 10000 {
-			t.Fatalf("%+v: %d, with more matches %d", asked, before, after)
+	choices := map[string][]any{"gitOpsTool": {"argocd", "flux", "*"}, "serviceMesh": {"istio", "linkerd", "*"}}
+	for _, name := range []string{"gitOpsManaged", "pdbProtected", "hpaEnabled", "stateful", "helmManaged", "networkIsolated"} {
+		choices[name] = []any{true}
+	}
+	some := func() map[string]any { // of the detected labels, with any values
+		labels := map[string]any{}
+		for name, values := range choices {
+			if random.IntN(2) == 0 {
+				labels[name] = values[random.IntN(len(values))]
+			}
+		}
+		return labels
+	}
+	custom := func() CustomLabels {
+		all := []string{"a", "b", "c", "*"}
+		return CustomLabels{"team": all[:random.IntN(5)], "zone": all[random.IntN(5):]}
+	}
+	pick := func(values ...string) string { return values[random.IntN(len(values))] }
+	for range 5000 {
+		asked, has, own := some(), some(), custom()
+		search := Search{Labels: fiveAsked, DetectedLabels: detectedOf(t, asked), CustomLabels: custom()}
+		five := Labels{"OOMKilled", "critical", pick("*", "deployment"), pick("*", "production"), pick("*", "P1")}
+		score := func(five Labels, detected map[string]any, own CustomLabels) int {
+			return search.Score(Candidate{Labels: five, DetectedLabels: detectedOf(t, detected), CustomLabels: own}).TenThousandths
+		}
+		before := score(five, has, own)
+		hold := func(what string, holds bool) {
+			if !holds || before < 0 || before > 10_000 {
+				t.Fatalf("%s: asked %v %v, workflow %v %v %v scores %d", what, asked, search.CustomLabels, five, has, own, before)
+			}
+		}
+		named := five
+		named.Component = fiveAsked.Component
+		hold("named", score(named, has, own) >= before)
+		for subdomain, values := range search.CustomLabels {
+			for _, value := range values {
+				more := CustomLabels{"team": own["team"], "zone": own["zone"]}
+				more[subdomain] = append(slices.Clone(more[subdomain]), value)
+				hold("one more custom label", score(five, has, more) >= before)
+			}
+		}
+		for name, value := range asked {
+			match, conflict := maps.Clone(has), maps.Clone(has)
+			match[name] = value
+			hold("one more match, "+name, score(five, match, own) >= before)
+			switch {
+			case name == "gitOpsTool" && value != "*":
+				conflict[name] = map[any]any{"argocd": "flux", "flux": "argocd"}[value]
+				hold("another tool", score(five, conflict, own) <= before)
+				fallthrough
+			case canConflict(name):
+				delete(conflict, name)
+				hold("one more conflict, "+name, score(five, conflict, own) <= before)
+			}
+			if name == "gitOpsTool" {
+				continue // its detection cannot fail
+			}
+			failed, without := search, maps.Clone(asked)
+			failed.DetectedLabels.FailedDetections = []string{name}
+			delete(without, name)
+			unasked := Search{Labels: fiveAsked, DetectedLabels: detectedOf(t, without), CustomLabels: search.CustomLabels}
+			workflow := Candidate{Labels: five, DetectedLabels: detectedOf(t, has), CustomLabels: own}
+			hold("failed detection, "+name, failed.Score(workflow) == unasked.Score(workflow))
 		}
 	}
+}
+
+// detectedOf are labels by their names in the contract.
+func detectedOf(t *testing.T, labels map[string]any) (d DetectedLabels) {
+	t.Helper()
+	text, err := json.Marshal(labels)
+	if err == nil {
+		err = json.Unmarshal(text, &d)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // S4: the same candidates in any order give the same result.

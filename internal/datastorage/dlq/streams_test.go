@@ -4,7 +4,6 @@ package dlq
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -274,19 +273,6 @@ func TestUnreadableEntries(t *testing.T) {
 		}
 	}
 	sameEvents(t, entries[6:], good)
-}
-
-// D8: the Redis of the tests writes no append-only file. One that does not answer is another matter.
-func TestNotDurable(t *testing.T) {
-	q := newQueue(t, 10)
-	if err := q.CheckDurable(t.Context()); !errors.Is(err, ErrNotDurable) {
-		t.Errorf("%v", err)
-	}
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := q.CheckDurable(gone); err == nil || errors.Is(err, ErrNotDurable) {
-		t.Errorf("no answer: %v", err)
-	}
 }
 
 func TestQueueAge(t *testing.T) {

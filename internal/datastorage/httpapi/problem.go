@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -77,7 +78,11 @@ func (h *handler) answerError(ctx context.Context, w http.ResponseWriter, r *htt
 	if statusOf(w) != 0 { // the answer was under way when its client stopped reading
 		return
 	}
-	h.Metrics.refused(info, err, known)
+	if known.Kind == datastorage.Unavailable && unlessGone(ctx, err) == nil {
+		info.failure = fmt.Errorf("the client has gone: %w", ctx.Err())
+	} else {
+		h.Metrics.refused(info, err, known)
+	}
 	var overload *refusal
 	if errors.As(err, &overload) { // another replica may have room, and here the memory of the connection is free
 		w.Header().Set("Connection", "close")
