@@ -262,7 +262,9 @@ func TestLargePages(t *testing.T) {
 	if out, err := i.command(t, "migrate"); err != nil {
 		t.Fatalf("migrate: %v %s", err, out)
 	}
-	child, _ := i.process(t, "DATASTORAGE_REDIS_DB=2")
+	// Time limits that no host is too slow for: this is about memory.
+	child, _ := i.process(t, "DATASTORAGE_REDIS_DB=2", "DATASTORAGE_QUERY_TIMEOUT=1m", "DATASTORAGE_SERVER_WRITE_TIMEOUT=2m",
+		"DATASTORAGE_SHUTDOWN_DRAIN_TIMEOUT=61s", "DATASTORAGE_SHUTDOWN_TOTAL=77s")
 	i.eventually(t, "/health/ready", `{"status":"ready","mode":"normal"}`)
 	statement(t, i.admin(t), `INSERT INTO audit_events (event_id, event_date, event_timestamp, event_type, event_category, event_action, event_outcome,
 		actor_type, actor_id, resource_type, resource_id, correlation_id, event_data)
