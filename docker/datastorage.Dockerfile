@@ -8,13 +8,14 @@ COPY go.mod go.sum ./
 COPY api/openapi/ api/openapi/
 COPY internal/datastorage/ internal/datastorage/
 COPY cmd/datastorage/ cmd/datastorage/
+ARG REVISION=unknown
 # The compiler fetches the few modules it needs; a download of the whole go.mod would be a hundred times more.
 RUN --mount=type=secret,id=ca,target=/run/secrets/ca.pem \
     --mount=type=cache,id=kubernaut-gomod,target=/root/go/pkg/mod \
     --mount=type=cache,id=kubernaut-gobuild,target=/root/.cache/go-build \
     if [ -s /run/secrets/ca.pem ]; then export SSL_CERT_FILE=/run/secrets/ca.pem; fi; \
     export GOMODCACHE=/root/go/pkg/mod GOCACHE=/root/.cache/go-build; \
-    go build -trimpath -ldflags="-s -w" -o /out/datastorage ./cmd/datastorage
+    go build -trimpath -ldflags="-s -w -X main.revision=${REVISION}" -o /out/datastorage ./cmd/datastorage
 
 FROM scratch
 COPY --from=build --chown=65532:65532 /out/datastorage /datastorage

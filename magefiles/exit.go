@@ -58,7 +58,7 @@ func codeOf(err error) int {
 		return exitLedger
 	case errors.Is(err, cluster.ErrNotOurs):
 		return exitNotOurs
-	case errors.Is(err, cluster.ErrPort):
+	case errors.Is(err, cluster.ErrPort), errors.Is(err, errCannotLook):
 		return exitDoctor
 	case errors.As(err, &missing), errors.As(err, &unmade):
 		return exitDeploy

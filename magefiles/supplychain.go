@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubernaut-ai/kubernaut/pkg/command"
 	"github.com/kubernaut-ai/kubernaut/pkg/stage"
 )
 
@@ -22,6 +23,11 @@ func Sbom() error { return reach("sbom", options{}, "sbom") }
 func Vulncheck() error { return reach("vulncheck", options{}, "vulncheck") }
 
 const supplyChain = "tools/supplychain/go.mod"
+
+// vulnerable is what govulncheck ends with when it found something.
+const vulnerable = 3
+
+var errCannotLook = errors.New("known vulnerabilities cannot be looked up on this host")
 
 func sbom(ctx context.Context, h *stage.Handle) error {
 	modules, err := tool(ctx, supplyChain, "cyclonedx-gomod")
@@ -69,8 +75,12 @@ func vulnerabilities(ctx context.Context, h *stage.Handle) error {
 		return err
 	}
 	out, err := program(ctx, h, nil, check, "-tags=mage", "./...")
-	if err != nil {
-		return fmt.Errorf("%w\n%s", err, out)
+	var ended *command.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &ended) && ended.Code == vulnerable:
+		return fmt.Errorf("a known vulnerability is called\n%s", out)
 	}
-	return nil
+	return fmt.Errorf("%w: %w", errCannotLook, err)
 }

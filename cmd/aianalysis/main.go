@@ -16,7 +16,7 @@ import (
 	"github.com/kubernaut-ai/kubernaut/internal/aianalysis/settings"
 )
 
-// Set by the linker.
+// Set by the linker; the commit of an image is the digest of what it was built from.
 var version, commit, built = "dev", "unknown", "unknown"
 
 func main() {

@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// version and revision are set by the linker.
+// version and revision are set by the linker; the revision of an image is the digest of what it was built from.
 var version, revision = "dev", "unknown"
 
 // usageError is a mistake of whoever started the program: exit code 2.

@@ -75,7 +75,7 @@ func ParseCursor(s string) (c Cursor, ok bool) {
 }
 
 // possible tells whether an event can have this time, or no time is meant: PostgreSQL knows more than RFC 3339 can write.
-func possible(t *time.Time) bool { return t == nil || t.Year() >= 1 && t.Year() <= 9999 }
+func possible(t *time.Time) bool { return t == nil || t.UTC().Year() >= 1 && t.UTC().Year() <= 9999 }
 
 func checksum(body []byte) []byte {
 	sum := sha256.Sum256(append([]byte("audit cursor"), body...))

@@ -63,6 +63,9 @@ func (e Event) Check(w Window, now time.Time) FieldErrors {
 	if e.Parent.Valid {
 		errs.Add("parent_event_id", CheckID(e.Parent.UUID))
 	}
+	if e.Parent.Valid && e.Parent == e.ID {
+		errs.Add("parent_event_id", "must not be the event itself")
+	}
 	errs.Add("event_data", CheckObject(e.Data))
 	return errs
 }

@@ -67,6 +67,12 @@ func TestCheckObject(t *testing.T) {
 		{"exponent -309", `{"a":1e-309}`, false},
 		{"64 digits", `{"a":` + strings.Repeat("7", 64) + `}`, true},
 		{"65 digits", `{"a":0.` + strings.Repeat("7", 65) + `}`, false},
+		{"a small number written out", `{"a":0.` + strings.Repeat("0", 300) + `1}`, true},
+		{"20,000 zeros before the first digit", `{"a":0.` + strings.Repeat("0", 20_000) + `1}`, false},
+		{"zero with 20,000 decimals", `{"a":-0.` + strings.Repeat("0", 20_000) + `}`, false},
+		{"one with 20,000 decimals", `{"a":1.` + strings.Repeat("0", 20_000) + `}`, false},
+		{"851 large exponents", `{"a":[1` + strings.Repeat(`,1e308`, 851) + `]}`, true},
+		{"852 large exponents", `{"a":[1` + strings.Repeat(`,1e-308`, 852) + `]}`, false},
 		{"digits in a string", `{"a":"` + strings.Repeat("7", 1000) + `e9999"}`, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,6 +12,8 @@ const (
 	maxNesting  = 64
 	maxDigits   = 64
 	maxExponent = 308
+	maxZeros    = 320     // further digits before the first that counts; PostgreSQL refuses more than 16,383 decimals
+	maxGrowth   = 1 << 18 // digits that all exponents of an object add when they are written out
 )
 
 const (
@@ -56,6 +58,7 @@ type jsonScan struct {
 	at         int
 	depthLimit int
 	numbers    bool
+	growth     int // digits that the exponents so far add
 }
 
 func (s *jsonScan) run() string {
@@ -125,13 +128,18 @@ func (s *jsonScan) unit() (uint64, bool) {
 
 // number stands on the first byte of a number and moves behind the last.
 func (s *jsonScan) number() string {
-	start, digits, significant, exponentAt := s.at, 0, false, -1
+	start, digits, zeros, significant, exponentAt := s.at, 0, 0, false, -1
 loop:
 	for ; s.at < len(s.raw); s.at++ {
 		switch c := s.raw[s.at]; {
 		case c >= '0' && c <= '9':
-			if significant = significant || c != '0'; significant && exponentAt < 0 {
+			significant = significant || c != '0'
+			switch {
+			case exponentAt >= 0:
+			case significant:
 				digits++
+			default:
+				zeros++
 			}
 		case c == 'e' || c == 'E':
 			exponentAt = s.at + 1
@@ -140,14 +148,18 @@ loop:
 			break loop
 		}
 	}
-	if digits > maxDigits {
+	if digits > maxDigits || zeros > maxZeros {
 		return fmt.Sprintf("must not hold a number of more than %d digits", maxDigits)
 	}
 	if exponentAt < 0 || exponentAt <= start {
 		return ""
 	}
-	if exponent, err := strconv.Atoi(string(s.raw[exponentAt:s.at])); err != nil || exponent < -maxExponent || exponent > maxExponent {
+	exponent, err := strconv.Atoi(string(s.raw[exponentAt:s.at]))
+	if err != nil || exponent < -maxExponent || exponent > maxExponent {
 		return fmt.Sprintf("must not hold a number with an exponent beyond %d", maxExponent)
+	}
+	if s.growth += max(exponent, -exponent); s.growth > maxGrowth {
+		return fmt.Sprintf("must not hold numbers whose exponents add up to more than %d", maxGrowth)
 	}
 	return ""
 }

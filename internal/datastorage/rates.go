@@ -22,7 +22,8 @@ type Executions struct {
 	Rate
 }
 
-// RateStore counts executions.
+// RateStore counts executions. The 10,000 most frequent combinations are named; those beyond are one without names, so that
+// the sum is right.
 type RateStore interface {
 	CountExecutions(ctx context.Context, filter RateFilter) ([]Executions, error)
 }

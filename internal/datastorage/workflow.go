@@ -99,6 +99,9 @@ func (w Workflow) Check() error {
 		}
 		errs.Add("parameters", CheckObject(w.Parameters))
 	}
+	if !possible(w.ApprovedAt) {
+		errs.Add("approved_at", "must be between the years 1 and 9999 in UTC")
+	}
 	w.CustomLabels.check("custom_labels", &errs)
 	return errs.Err()
 }

@@ -35,6 +35,9 @@ func (b EngineBuilder) Build(ctx context.Context, p Plan) (Result, error) {
 		args = map[string]string{}
 	}
 	args[p.Image.Base] = p.Inputs["base:"+p.Image.Base]
+	if p.Image.Revision != "" {
+		args[p.Image.Revision] = p.Digest
+	}
 	done, err := b.Engine.Build(ctx, engine.Build{
 		Dockerfile: filepath.Join(b.Root, p.Image.Dockerfile),
 		Ignore:     filepath.Join(b.Root, p.Image.Ignore()),

@@ -29,6 +29,7 @@ type Image struct {
 	Context    string
 	Main       string            // Go: the main package, for example ./cmd/datastorage
 	Base       string            // build argument that names the base image
+	Revision   string            // build argument that takes the input digest, for a program that tells what it was made of; may be empty
 	Args       map[string]string // further build arguments
 	Memory     int64             // MiB that a cold build needs
 }

@@ -36,7 +36,7 @@ func tree(t *testing.T, files map[string]string) string {
 	return root
 }
 
-var goImage = image.Image{Name: "a", Kind: image.Go, Dockerfile: "docker/a.Dockerfile", Context: ".", Main: "./cmd/a", Base: "GO_IMAGE"}
+var goImage = image.Image{Name: "a", Kind: image.Go, Dockerfile: "docker/a.Dockerfile", Context: ".", Main: "./cmd/a", Base: "GO_IMAGE", Revision: "REVISION"}
 
 func goTree(t *testing.T) string {
 	return tree(t, map[string]string{
@@ -318,7 +318,7 @@ func TestEngineBuilderLabelsAndRemembers(t *testing.T) {
 	if err != nil || result.ID != "id" {
 		t.Fatal(result, err)
 	}
-	if fake.asked.Args["GO_IMAGE"] != "base-ref" || fake.asked.Labels[image.LabelDigest] != p.Digest || fake.asked.Tags[0] != p.Ref {
+	if fake.asked.Args["GO_IMAGE"] != "base-ref" || fake.asked.Args["REVISION"] != p.Digest || fake.asked.Labels[image.LabelDigest] != p.Digest || fake.asked.Tags[0] != p.Ref {
 		t.Errorf("asked %+v", fake.asked)
 	}
 	fake.err = engine.ErrNoImage

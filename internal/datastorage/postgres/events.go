@@ -123,7 +123,7 @@ func dateParents(ctx context.Context, q *db.Queries, rows []db.CopyAuditEventsPa
 		if row.ParentEventID == nil {
 			continue
 		}
-		if _, here := days[*row.ParentEventID]; !here || *row.ParentEventID == row.EventID {
+		if _, here := days[*row.ParentEventID]; !here {
 			elsewhere = append(elsewhere, *row.ParentEventID)
 		}
 	}

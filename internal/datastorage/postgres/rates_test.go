@@ -12,6 +12,19 @@ import (
 	"github.com/kubernaut-ai/kubernaut/internal/datastorage"
 )
 
+// More combinations than are named: the rest is counted too.
+func TestCountManyCombinations(t *testing.T) {
+	s, d := newStore(t)
+	exec(t, d.admin, `INSERT INTO audit_events (event_id, event_date, event_timestamp, event_type, event_category, event_action, event_outcome,
+		actor_type, actor_id, resource_type, resource_id, correlation_id, event_data)
+		SELECT gen_random_uuid(), (now() AT TIME ZONE 'UTC')::date, now(), 't', 'execution', 'a', CASE WHEN n % 4 = 0 THEN 'failure' ELSE 'success' END,
+			's', 's', 'r', 'r', 'rr', jsonb_build_object('incident_type', 'i-' || n, 'workflow_id', 'w') FROM generate_series(1, 12000) AS n`)
+	got, err := s.CountExecutions(t.Context(), datastorage.RateFilter{Since: time.Now().Add(-time.Hour)})
+	if err != nil || len(got) != 10_001 || got[10_000].WorkflowID != "" || datastorage.SumOf(got) != (datastorage.Rate{Total: 12_000, Successful: 9_000}) {
+		t.Errorf("%d combinations, %+v, %v", len(got), datastorage.SumOf(got), err)
+	}
+}
+
 // What is counted, and what is not: another category, a pending outcome, data without workflow, an older event, and the
 // service's own events about the catalog.
 func TestCountExecutions(t *testing.T) {

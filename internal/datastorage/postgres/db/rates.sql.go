@@ -14,7 +14,8 @@ const countExecutions = `-- name: CountExecutions :many
 SELECT (event_data ->> 'incident_type')::text AS incident_type, (event_data ->> 'workflow_id')::text AS workflow_id,
     coalesce(event_data ->> 'workflow_version', '')::text AS workflow_version,
     coalesce(event_data ->> 'action_type', '')::text AS action_type,
-    count(*) AS total, count(*) FILTER (WHERE event_outcome = 'success') AS successful
+    count(*) AS total, count(*) FILTER (WHERE event_outcome = 'success') AS successful,
+    sum(count(*)) OVER ()::bigint AS all_total, sum(count(*) FILTER (WHERE event_outcome = 'success')) OVER ()::bigint AS all_successful
 FROM audit_events
 WHERE event_category IN ('workflow', 'execution')
     AND event_outcome IN ('success', 'failure')
@@ -28,7 +29,7 @@ WHERE event_category IN ('workflow', 'execution')
     AND ($6::text IS NULL OR event_data ->> 'action_type' = $6)
 GROUP BY 1, 2, 3, 4
 ORDER BY total DESC, 1, 2, 3, 4
-LIMIT 10000
+LIMIT $7::int
 `
 
 type CountExecutionsParams struct {
@@ -38,6 +39,7 @@ type CountExecutionsParams struct {
 	WorkflowID      *string
 	WorkflowVersion *string
 	ActionType      *string
+	GroupLimit      int32
 }
 
 type CountExecutionsRow struct {
@@ -47,10 +49,13 @@ type CountExecutionsRow struct {
 	ActionType      string
 	Total           int64
 	Successful      int64
+	AllTotal        int64
+	AllSuccessful   int64
 }
 
 // Executions are events of two categories that say for what and with which workflow something was done. The time and the
-// category are found by index; what the data says is read from those rows.
+// category are found by index; what the data says is read from those rows. Each row also has the sums of all groups, those
+// beyond the limit too.
 func (q *Queries) CountExecutions(ctx context.Context, arg CountExecutionsParams) ([]CountExecutionsRow, error) {
 	rows, err := q.db.Query(ctx, countExecutions,
 		arg.Since,
@@ -59,6 +64,7 @@ func (q *Queries) CountExecutions(ctx context.Context, arg CountExecutionsParams
 		arg.WorkflowID,
 		arg.WorkflowVersion,
 		arg.ActionType,
+		arg.GroupLimit,
 	)
 	if err != nil {
 		return nil, err
@@ -74,6 +80,8 @@ func (q *Queries) CountExecutions(ctx context.Context, arg CountExecutionsParams
 			&i.ActionType,
 			&i.Total,
 			&i.Successful,
+			&i.AllTotal,
+			&i.AllSuccessful,
 		); err != nil {
 			return nil, err
 		}

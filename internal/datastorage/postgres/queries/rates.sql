@@ -1,10 +1,12 @@
 -- name: CountExecutions :many
 -- Executions are events of two categories that say for what and with which workflow something was done. The time and the
--- category are found by index; what the data says is read from those rows.
+-- category are found by index; what the data says is read from those rows. Each row also has the sums of all groups, those
+-- beyond the limit too.
 SELECT (event_data ->> 'incident_type')::text AS incident_type, (event_data ->> 'workflow_id')::text AS workflow_id,
     coalesce(event_data ->> 'workflow_version', '')::text AS workflow_version,
     coalesce(event_data ->> 'action_type', '')::text AS action_type,
-    count(*) AS total, count(*) FILTER (WHERE event_outcome = 'success') AS successful
+    count(*) AS total, count(*) FILTER (WHERE event_outcome = 'success') AS successful,
+    sum(count(*)) OVER ()::bigint AS all_total, sum(count(*) FILTER (WHERE event_outcome = 'success')) OVER ()::bigint AS all_successful
 FROM audit_events
 WHERE event_category IN ('workflow', 'execution')
     AND event_outcome IN ('success', 'failure')
@@ -18,4 +20,4 @@ WHERE event_category IN ('workflow', 'execution')
     AND (sqlc.narg('action_type')::text IS NULL OR event_data ->> 'action_type' = sqlc.narg('action_type'))
 GROUP BY 1, 2, 3, 4
 ORDER BY total DESC, 1, 2, 3, 4
-LIMIT 10000;
+LIMIT @group_limit::int;
