@@ -1,8 +1,11 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,18 +21,43 @@ var bodySchemas = map[string]string{
 	"searchWorkflows": "WorkflowSearchRequest",
 }
 
-// explain says everything that is wrong with a body that was refused.
-func (h *handler) explain(operation string, body []byte) error {
-	var err error
+// faults are what is wrong with a body by the contract and by the rules of its parts, where the last of repeated members wins.
+func (h *handler) faults(operation string, body []byte) error {
 	switch operation {
 	case "createAuditEvent":
-		err = h.explainEvent(body, h.now()).Err()
+		return h.explainEvent(body, h.now()).Err()
 	case "createAuditEventsBatch":
-		err = h.explainBatch(body)
-	default:
-		err = checkBody(bodySchemas[operation], body).Err()
+		return h.explainBatch(body)
 	}
-	if err != nil {
+	return checkBody(bodySchemas[operation], body).Err()
+}
+
+// lastMembers serves a refused body again if all that is wrong with it is an earlier one of repeated members: the generated
+// decoder looks at each of them. It tells whether it did.
+func (h *handler) lastMembers(w http.ResponseWriter, r *http.Request, i *info) bool {
+	if i.reduced || datastorage.CheckText(i.body) != "" || h.faults(i.operation, i.body) != nil {
+		return false
+	}
+	i.reduced = true
+	var value any // each name once
+	d := json.NewDecoder(bytes.NewReader(i.body))
+	d.UseNumber()
+	var reduced bytes.Buffer
+	e := json.NewEncoder(&reduced)
+	e.SetEscapeHTML(false)
+	if d.Decode(&value) != nil || e.Encode(value) != nil {
+		return false
+	}
+	i.body = reduced.Bytes()
+	r = r.Clone(r.Context())
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(i.body)), int64(len(i.body))
+	h.server.ServeHTTP(w, r)
+	return true
+}
+
+// explain says everything that is wrong with a body that was refused.
+func (h *handler) explain(operation string, body []byte) error {
+	if err := h.faults(operation, body); err != nil {
 		return err
 	}
 	text := datastorage.CheckText(body) // of a member that is not of the contract

@@ -29,6 +29,7 @@ type info struct {
 	account       string   // who asks, with token review only
 	admitted      bool     // the request has a slot
 	body          []byte
+	reduced       bool   // the body has each of its members once
 	events        int    // of a batch
 	correlationID string // of a single event
 	failure       error  // for the log only

@@ -62,6 +62,9 @@ func (h *handler) answerError(ctx context.Context, w http.ResponseWriter, r *htt
 	var known *datastorage.Error
 	switch {
 	case errors.As(err, &decode):
+		if h.lastMembers(w, r.WithContext(ctx), info) {
+			return
+		}
 		err = h.explain(info.operation, info.body)
 	case errors.As(err, &params):
 		err = explainParams(params)
