@@ -125,7 +125,7 @@ func (c *chart) stage(s Stage) chartRow {
 	} else if s.State == stage.Cancelled {
 		note = "cancelled"
 	}
-	row.Label = took + "  " + clip(note, 70)
+	row.Label = strings.TrimSuffix(took+", "+clip(note, 70), ", ")
 	row.Wait.Title = fmt.Sprintf("%s waited %s for %s", s.Name, Seconds(s.Start.Sub(s.Ready).Seconds()), strings.Join(s.WaitedFor, ", "))
 	row.Bar.Title = fmt.Sprintf("%s %s, %s from %s\nneeds: %s\n%s", s.Name, s.State, took, Seconds(s.Start.Sub(c.Started).Seconds()), strings.Join(s.Needs, ", "), note)
 	row.LabelAt, row.Anchor = row.Bar.X+row.Bar.W, "after"
