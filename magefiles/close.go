@@ -33,6 +33,7 @@ func (s *session) close(panicked any) error {
 		failed = s.run.Failures()[0] // a clean-up
 	}
 	close(s.done)
+	s.print.settle()
 	r := s.report(failed)
 	if kept != "" {
 		r.Notes = append(r.Notes, kept)
