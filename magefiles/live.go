@@ -105,7 +105,7 @@ func (p *printer) block(now time.Time) []string {
 		if r.State == stage.Waiting && len(r.WaitedFor) > 0 {
 			waiting++
 			verb, since, fact = "wait", r.Ready, "for "+strings.Join(r.WaitedFor, ", ")
-		} else if usual := p.past[r.Name]; usual > 0 {
+		} else if usual := p.past[r.Name]; usual >= 2 { // less is over before it is read
 			fact = strings.TrimSpace("of about " + report.Seconds(usual) + "  " + r.Note)
 		}
 		lines = append(lines, columns(verb, r.Name, report.Seconds(now.Sub(since).Seconds()), firstLine(fact)))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -222,5 +223,26 @@ func TestReadRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 	if _, err := report.Remake(dir); err == nil || !strings.Contains(err.Error(), "99") {
 		t.Errorf("a later version: %v", err)
+	}
+}
+
+func TestPast(t *testing.T) {
+	out := t.TempDir()
+	for i, seconds := range []int{900, 10, 30, 20} { // the oldest is beyond the three that are asked for
+		dir := filepath.Join(out, fmt.Sprintf("20260110-14150%d-0000", i))
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		run := &report.Run{Version: report.Version, Ended: at(1000)}
+		run.Time([]stage.Record{{Name: "cluster:up", State: stage.Done, End: at(seconds), Ready: at(0), Start: at(0)}, {Name: "build:a", State: stage.Skipped, Ready: at(0), Start: at(0), End: at(1)}})
+		if err := run.Write(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(out, "20260110-150000-dead"), 0o755), os.Symlink("20260110-141500-0000", filepath.Join(out, "latest-run"))); err != nil {
+		t.Fatal(err)
+	}
+	if past := report.Past(out, 3); len(past) != 1 || past["cluster:up"] != 20 {
+		t.Errorf("got %v", past)
 	}
 }
