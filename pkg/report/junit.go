@@ -135,7 +135,7 @@ func (s Spec) Name() string {
 
 // Ended is when the spec's last attempt was over.
 func (s Spec) Ended() time.Time {
-	return s.Started.Add(time.Duration(s.Seconds * float64(time.Second)))
+	return s.Started.Add(span(s.Seconds))
 }
 
 func firstLine(text string) string {

@@ -106,12 +106,12 @@ type Group struct {
 // Share is a stage of the critical path with its part of the run's wall time.
 type Share struct {
 	Stage   string  `json:"stage"`
-	Seconds float64 `json:"seconds"` // from its needs to its end
-	Waited  float64 `json:"waited"`  // of that, for tokens
+	Seconds float64 `json:"seconds"` // from the end of what it waited for to its own
+	Waited  float64 `json:"waited"`  // of that, for tokens that no other stage is known to have held
 	Share   float64 `json:"share"`
 }
 
-// WhatIf is how much earlier the run had ended had the stage taken no time.
+// WhatIf is how much earlier the run had ended had the stage taken no time and no tokens.
 type WhatIf struct {
 	Stage   string  `json:"stage"`
 	Seconds float64 `json:"seconds"`

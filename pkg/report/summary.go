@@ -94,9 +94,9 @@ func (r *Run) path(b *strings.Builder) {
 		return
 	}
 	fmt.Fprintf(b, "\n## Critical path\n\n%s, %.1f %% of the run. Had a stage on it taken no time, the run had ended earlier by the last column.\n\n"+
-		"| stage | time | of it for tokens | share | earlier by |\n|---|---|---|---|---|\n", r.Path(), 100*r.Explained())
+		"| stage | time | share | earlier by |\n|---|---|---|---|\n", r.Path(), 100*r.Explained())
 	for i, p := range r.CriticalPath {
-		fmt.Fprintf(b, "| %s | %s | %s | %.0f %% | %s |\n", p.Stage, Seconds(p.Seconds), Seconds(p.Waited), 100*p.Share, Seconds(r.WhatIf[i].Seconds))
+		fmt.Fprintf(b, "| %s | %s | %.0f %% | %s |\n", p.Stage, Seconds(p.Seconds), 100*p.Share, Seconds(r.WhatIf[i].Seconds))
 	}
 }
 

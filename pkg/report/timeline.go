@@ -175,6 +175,9 @@ func (c *chart) links() {
 		middle[row.Name] = row.Y + rowHeight/2
 	}
 	byName := map[string]Stage{}
+	for _, s := range c.Stages {
+		byName[s.Name] = s
+	}
 	before := map[string]string{} // on the critical path
 	for i, p := range c.CriticalPath {
 		if i > 0 {
@@ -182,8 +185,7 @@ func (c *chart) links() {
 		}
 	}
 	for _, s := range c.Stages {
-		byName[s.Name] = s
-		last, class := before[s.Name], "critical"
+		last, class, at := before[s.Name], "critical", s.Ready
 		if last == "" {
 			class = ""
 			for _, need := range s.Needs {
@@ -192,8 +194,11 @@ func (c *chart) links() {
 				}
 			}
 		}
+		if byName[last].End.After(s.Ready) {
+			at = s.Start // it waited for the tokens of that one
+		}
 		if last != "" {
-			c.Links = append(c.Links, link{X: c.x(s.Ready), Y1: middle[last], Y2: middle[s.Name], Class: class})
+			c.Links = append(c.Links, link{X: c.x(at), Y1: middle[last], Y2: middle[s.Name], Class: class})
 		}
 	}
 	slices.SortStableFunc(c.Links, func(a, b link) int { return len(a.Class) - len(b.Class) }) // the path on top

@@ -29,7 +29,7 @@ func (r *Run) Time(records []stage.Record) {
 		if rec.Needs == nil {
 			rec.Needs = []string{}
 		}
-		on := slices.ContainsFunc(path, func(p stage.Record) bool { return p.Name == rec.Name })
+		on := slices.ContainsFunc(path, func(p stage.Link) bool { return p.Name == rec.Name })
 		s := Stage{Record: rec, OnCriticalPath: on}
 		if !on {
 			s.Slack = slack[rec.Name].Seconds()
@@ -37,8 +37,7 @@ func (r *Run) Time(records []stage.Record) {
 		r.Stages = append(r.Stages, s)
 	}
 	for _, p := range path {
-		seconds := p.End.Sub(p.Ready).Seconds()
-		r.CriticalPath = append(r.CriticalPath, Share{Stage: p.Name, Seconds: seconds, Waited: p.Start.Sub(p.Ready).Seconds(), Share: ratio(seconds, wall)})
+		r.CriticalPath = append(r.CriticalPath, Share{Stage: p.Name, Seconds: p.Took.Seconds(), Waited: p.Waited.Seconds(), Share: ratio(p.Took.Seconds(), wall)})
 		r.WhatIf = append(r.WhatIf, WhatIf{Stage: p.Name, Seconds: (whole - chain.Without(p.Name)).Seconds()})
 	}
 	r.Groups = groups(records)
@@ -95,3 +94,5 @@ func ratio(part, whole float64) float64 {
 	}
 	return part / whole
 }
+
+func span(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }

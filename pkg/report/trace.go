@@ -42,7 +42,7 @@ func (r *Run) Trace() ([]byte, error) {
 	t.name(1, 0, "critical path")
 	for _, p := range r.CriticalPath {
 		s := t.place[p.Stage]
-		t.slice(event{Name: p.Stage, Category: "critical path", Process: 1, Thread: 1}, s.Ready, s.End)
+		t.slice(event{Name: p.Stage, Category: "critical path", Process: 1, Thread: 1}, s.End.Add(-span(p.Seconds)), s.End)
 	}
 	process := 1
 	for _, group := range r.inOrder() {

@@ -40,8 +40,17 @@ const handOver = 250 * time.Millisecond
 // failure cancelled are not in it; without a failure, a cancelled stage is what
 // the run was about when it was ended.
 type Chain struct {
-	records []Record
-	before  []int // of each record, what it waited for; -1 is nothing
+	records []Record // in the order in which they started
+	before  []int    // of each record, what it waited for; -1 is nothing
+	queued  []bool   // of each record, that it waited for the tokens of that one
+}
+
+// Link is a stage of the critical path and its part of it: from the end of what
+// it waited for, or from its start if that gave it its tokens, to its own end.
+type Link struct {
+	Record
+	Took   time.Duration
+	Waited time.Duration // of Took, for tokens that no stage is known to have held
 }
 
 // NewChain reads a run's records, which are in the order in which they became ready.
@@ -50,77 +59,99 @@ func NewChain(records []Record) Chain {
 	c := Chain{records: slices.DeleteFunc(slices.Clone(records), func(r Record) bool {
 		return r.State == Cancelled && (failed || !r.End.After(r.Start))
 	})}
+	slices.SortStableFunc(c.records, func(a, b Record) int { return a.Start.Compare(b.Start) })
 	for i := range c.records {
-		c.before = append(c.before, c.waitedFor(i))
+		holder := c.last(i, c.records[i].Start, func(other Record) bool { return holdsAny(other, c.records[i].WaitedFor) })
+		queued := c.records[i].Start.After(c.records[i].Ready) && holder >= 0 && c.records[i].Start.Sub(c.records[holder].End) <= handOver
+		if !queued {
+			holder = c.waitedFor(i)
+		}
+		c.before, c.queued = append(c.before, holder), append(c.queued, queued)
 	}
 	return c
+}
+
+func holdsAny(r Record, pools []string) bool {
+	return slices.ContainsFunc(pools, func(pool string) bool { return r.Tokens[pool] > 0 })
 }
 
 // waitedFor is the need that ended last; or, where the caller put stages one
 // after the other without a need, as with clean-ups, the stage that ended last
 // until this one was ready.
 func (c Chain) waitedFor(i int) int {
-	r, need, last := c.records[i], -1, -1
-	later := func(a, b int) bool { return b < 0 || c.records[a].End.After(c.records[b].End) }
-	for j, other := range c.records[:i] {
-		if other.End.After(r.Ready) {
-			continue
-		}
-		if slices.Contains(r.Needs, other.Name) && later(j, need) {
-			need = j
-		}
-		if later(j, last) {
-			last = j
-		}
-	}
+	r := c.records[i]
+	need := c.last(i, r.Ready, func(other Record) bool { return slices.Contains(r.Needs, other.Name) })
 	if need >= 0 && r.Ready.Sub(c.records[need].End) <= handOver {
 		return need
+	}
+	return c.last(i, r.Ready, func(Record) bool { return true })
+}
+
+// last is, of the stages before i that ended until then and that fit, the one that ended last.
+func (c Chain) last(i int, until time.Time, fits func(Record) bool) int {
+	last := -1
+	for j, other := range c.records[:i] {
+		if !other.End.After(until) && fits(other) && (last < 0 || other.End.After(c.records[last].End)) {
+			last = j
+		}
 	}
 	return last
 }
 
+// begin is when only the stage itself was left to do.
+func (c Chain) begin(i int) time.Time {
+	if c.queued[i] {
+		return c.records[i].Start
+	}
+	return c.records[i].Ready
+}
+
 // CriticalPath is what the end of the run waited for, first stage first: from
 // the stage that ended last, always back to what it waited for.
-func (c Chain) CriticalPath() []Record {
+func (c Chain) CriticalPath() []Link {
 	last := -1
 	for i, r := range c.records {
 		if last < 0 || r.End.After(c.records[last].End) {
 			last = i
 		}
 	}
-	var path []Record
+	var path []Link
 	for ; last >= 0; last = c.before[last] {
-		path = append(path, c.records[last])
+		r, begin := c.records[last], c.begin(last)
+		path = append(path, Link{r, r.End.Sub(begin), max(0, r.Start.Sub(begin))})
 	}
 	slices.Reverse(path)
 	return path
 }
 
 // Without is how long the run would have taken had the stage of that name taken
-// no time, all other times and waits for tokens being equal: from the first
-// stage's Ready to the last end.
+// no time and no tokens, all other times and the order of the queues being
+// equal: from the first stage's Ready to the last end.
 func (c Chain) Without(name string) time.Duration {
-	end := map[string]time.Duration{}
+	end, released := map[string]time.Duration{}, make([]time.Duration, len(c.records))
 	var total time.Duration
 	for i, r := range c.records {
-		var start time.Duration
+		var start, granted time.Duration
 		for _, need := range r.Needs {
 			start = max(start, end[need])
 		}
-		if before := c.before[i]; before >= 0 {
+		if before := c.before[i]; before >= 0 && c.queued[i] {
+			granted = released[before]
+		} else if before >= 0 {
 			start = max(start, end[c.records[before].Name])
 		}
+		end[r.Name], released[i] = start, granted
 		if r.Name != name {
-			start += r.End.Sub(r.Ready)
+			end[r.Name] = max(start, granted) + r.End.Sub(c.begin(i))
+			released[i] = end[r.Name]
 		}
-		end[r.Name] = start
-		total = max(total, start)
+		total = max(total, end[r.Name])
 	}
 	return total
 }
 
 // Slack is how much longer each stage could have taken before the run had ended
-// later, all other times and waits for tokens being equal.
+// later, all other times and the order of the queues being equal.
 func (c Chain) Slack() map[string]time.Duration {
 	var ended time.Time
 	for _, r := range c.records {
@@ -129,19 +160,18 @@ func (c Chain) Slack() map[string]time.Duration {
 		}
 	}
 	latest := map[string]time.Time{} // end of each stage
-	for i := len(c.records) - 1; i >= 0; i-- {
-		r := c.records[i]
+	for i, r := range slices.Backward(c.records) {
 		if latest[r.Name].IsZero() {
 			latest[r.Name] = ended
 		}
-		start := r.Ready.Add(latest[r.Name].Sub(r.End))
+		begin := c.begin(i).Add(latest[r.Name].Sub(r.End))
 		before := slices.Clone(r.Needs)
 		if c.before[i] >= 0 {
 			before = append(before, c.records[c.before[i]].Name)
 		}
 		for _, name := range before {
-			if latest[name].IsZero() || start.Before(latest[name]) {
-				latest[name] = start
+			if latest[name].IsZero() || begin.Before(latest[name]) {
+				latest[name] = begin
 			}
 		}
 	}

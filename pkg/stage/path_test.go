@@ -19,8 +19,8 @@ func done(name, needs string, ready, end float64) stage.Record {
 
 func path(records ...stage.Record) string {
 	var names []string
-	for _, r := range stage.NewChain(records).CriticalPath() {
-		names = append(names, r.Name)
+	for _, link := range stage.NewChain(records).CriticalPath() {
+		names = append(names, link.Name)
 	}
 	return strings.Join(names, " > ")
 }
@@ -49,21 +49,45 @@ func TestCriticalPath(t *testing.T) {
 	}
 }
 
-// fleet is a graph like that of an E2E run: name, needs, seconds.
+// A stage that waited for tokens waited for the one that gave them back; the sum of the path is the wall.
+func TestCriticalPathThroughAQueue(t *testing.T) {
+	node := map[string]int64{"node": 1}
+	first, second, third := done("first", "up", 2, 12), done("second", "up", 2, 15), done("third", "up", 2, 19)
+	second.Start, second.WaitedFor, third.Start, third.WaitedFor = at(12), []string{"node"}, at(15), []string{"node"}
+	for name, tokens := range map[string]map[string]int64{"up > first > second > third": node, "up > third": nil} {
+		first.Tokens, second.Tokens, third.Tokens = tokens, tokens, tokens
+		chain := stage.NewChain([]stage.Record{done("up", "", 0, 2), third, second, first})
+		var names []string
+		var took, waited time.Duration
+		for _, link := range chain.CriticalPath() {
+			names, took, waited = append(names, link.Name), took+link.Took, waited+link.Waited
+		}
+		if got := strings.Join(names, " > "); got != name || took != 19*time.Second {
+			t.Errorf("path %s of %s, want %s of 19s", got, took, name)
+		}
+		if want := map[bool]time.Duration{true: 13 * time.Second}[tokens == nil]; waited != want {
+			t.Errorf("%s: %s of waiting that nobody explains, want %s", name, waited, want)
+		}
+	}
+}
+
+// fleet is a graph like that of an E2E run: name, needs, seconds. Loads queue for the one node.
 var fleet = []struct {
 	name, needs string
 	seconds     int
 }{
-	{"doctor", "", 1}, {"plan", "doctor", 2}, {"node", "plan", 1}, {"build:a", "plan", 40}, {"build:b", "plan", 25}, {"cluster", "node", 28},
-	{"foundation", "cluster", 12}, {"load:a", "build:a cluster", 3}, {"load:b", "build:b cluster", 4}, {"deploy:a", "load:a foundation", 9},
+	{"doctor", "", 1}, {"plan", "doctor", 2}, {"node", "plan", 1}, {"build:a", "plan", 34}, {"build:b", "plan", 25}, {"cluster", "node", 28},
+	{"foundation", "cluster", 12}, {"mirror", "cluster", 1}, {"load:a", "build:a mirror", 5}, {"load:b", "build:b cluster", 17}, {"deploy:a", "load:a foundation", 9},
 	{"deploy:b", "load:b foundation", 7}, {"compile", "plan", 20}, {"suite", "deploy:a deploy:b compile", 50},
 }
 
-// runFleet runs the graph on a clock that is never waited for, free taking no time.
-func runFleet(t *testing.T, free string) (records []stage.Record) {
+const gone time.Duration = -1
+
+// runFleet runs the graph on a clock that is never waited for, one stage taking longer by so much, or no time at all.
+func runFleet(t *testing.T, name string, longer time.Duration) (records []stage.Record) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		run, err := stage.New(t.Context(), dir, nil)
+		run, err := stage.New(t.Context(), dir, stage.NewPools(map[string]int64{"node": 1}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,10 +102,17 @@ func runFleet(t *testing.T, free string) (records []stage.Record) {
 					<-ended[need]
 				}
 				defer close(ended[s.name])
-				err := run.Do(stage.Stage{Name: s.name, Needs: strings.Fields(s.needs)}, func(context.Context, *stage.Handle) error {
-					if s.name != free {
-						<-time.After(time.Duration(s.seconds) * time.Second)
-					}
+				tokens, takes := map[string]int64{}, time.Duration(s.seconds)*time.Second
+				if strings.HasPrefix(s.name, "load:") {
+					tokens["node"] = 1
+				}
+				if s.name == name && longer == gone {
+					takes, tokens = 0, nil
+				} else if s.name == name {
+					takes += longer
+				}
+				err := run.Do(stage.Stage{Name: s.name, Needs: strings.Fields(s.needs), Tokens: tokens}, func(context.Context, *stage.Handle) error {
+					<-time.After(takes)
 					return nil
 				})
 				if err != nil {
@@ -96,27 +127,33 @@ func runFleet(t *testing.T, free string) (records []stage.Record) {
 	return records
 }
 
+func wall(records []stage.Record) time.Duration {
+	return records[len(records)-1].End.Sub(records[0].Ready) // the teardown ends last
+}
+
 // ACC-53: what is said of a run without a stage is what a run without it does.
 func TestWithoutIsWhatARunWithoutItTakes(t *testing.T) {
-	whole := runFleet(t, "")
-	if got, want := path(whole...), "doctor > plan > build:a > load:a > deploy:a > suite > teardown"; got != want {
+	whole := runFleet(t, "", 0)
+	if got, want := path(whole...), "doctor > plan > node > cluster > load:b > load:a > deploy:a > suite > teardown"; got != want {
 		t.Errorf("path %s, want %s", got, want)
 	}
-	wall := func(records []stage.Record) time.Duration { return records[len(records)-1].End.Sub(records[0].Ready) }
 	for _, s := range fleet {
-		if said, took := stage.NewChain(whole).Without(s.name), wall(runFleet(t, s.name)); said != took {
+		if said, took := stage.NewChain(whole).Without(s.name), wall(runFleet(t, s.name, gone)); said != took {
 			t.Errorf("without %s: said %s, took %s", s.name, said, took)
 		}
 	}
 }
 
 // A stage that takes all its slack does not delay the end; one second more does.
-func TestSlack(t *testing.T) {
-	whole := runFleet(t, "")
+func TestSlackIsWhatAStageMayTakeLonger(t *testing.T) {
+	whole := runFleet(t, "", 0)
 	slack := stage.NewChain(whole).Slack()
-	for name, want := range map[string]time.Duration{"cluster": 2 * time.Second, "foundation": 2 * time.Second, "node": 2 * time.Second, "compile": 32 * time.Second, "load:b": 12 * time.Second, "build:b": 16 * time.Second, "build:a": 0, "plan": 0} {
-		if slack[name] != want {
-			t.Errorf("%s has %s, want %s", name, slack[name], want)
+	for _, s := range fleet {
+		if all := wall(runFleet(t, s.name, slack[s.name])); all != wall(whole) {
+			t.Errorf("%s has %s: with it the run takes %s instead of %s", s.name, slack[s.name], all, wall(whole))
+		}
+		if more := wall(runFleet(t, s.name, slack[s.name]+time.Second)); more != wall(whole)+time.Second {
+			t.Errorf("%s has %s: with a second more the run takes %s instead of %s", s.name, slack[s.name], more, wall(whole))
 		}
 	}
 }
