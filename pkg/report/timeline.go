@@ -212,7 +212,7 @@ func (c *chart) ticks() {
 		if wall/step > 10 {
 			continue
 		}
-		for at := time.Duration(0); at < wall; at += step {
+		for at := time.Duration(0); at <= wall-wall/25; at += step { // a label has room behind its line
 			c.Ticks = append(c.Ticks, tick{c.x(c.Started.Add(at)), Seconds(at.Seconds())})
 		}
 		return
