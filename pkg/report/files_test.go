@@ -150,7 +150,7 @@ func TestTraceIsOne(t *testing.T) {
 				t.Errorf("%s begins at %d in a lane that is taken until %d", e.Name, e.Ts, free[lane])
 			}
 			free[lane] = e.Ts + e.Dur
-			if e.Pid == 1 {
+			if e.Tid == 1 {
 				path += e.Dur
 			}
 		case "s":

@@ -28,33 +28,32 @@ type event struct {
 type trace struct {
 	began  time.Time
 	events []event
-	place  map[string]Stage // of each stage by name
-	lane   map[string][2]int
+	stages map[string]Stage
+	lane   map[string]int // of each stage by name
+	lanes  int
 }
 
-// Trace is trace.json: the critical path as a process of its own, then a process for each group with as many lanes as
-// stages of it were under way together, arrows along needs, and the suite's specs by Ginkgo process.
+// Trace is trace.json: one process, so that Perfetto shows all of it at once. Its first lane is the critical path; then
+// each group has as many lanes as stages of it were under way together, arrows lead along needs, and the suite's specs
+// follow by Ginkgo process.
 func (r *Run) Trace() ([]byte, error) {
-	t := trace{began: r.Started, place: map[string]Stage{}, lane: map[string][2]int{}}
+	t := trace{began: r.Started, stages: map[string]Stage{}, lane: map[string]int{}}
 	for _, s := range r.Stages {
-		t.place[s.Name] = s
+		t.stages[s.Name] = s
 	}
-	t.name(1, 0, "critical path")
+	t.events = append(t.events, event{Name: "process_name", Phase: "M", Process: 1, Args: map[string]any{"name": r.Command}})
+	path := t.open("critical path")
 	for _, p := range r.CriticalPath {
-		s := t.place[p.Stage]
-		t.slice(event{Name: p.Stage, Category: "critical path", Process: 1, Thread: 1}, s.End.Add(-span(p.Seconds)), s.End)
+		s := t.stages[p.Stage]
+		t.slice(event{Name: p.Stage, Category: "critical path", Thread: path}, s.End.Add(-span(p.Seconds)), s.End)
 	}
-	process := 1
 	for _, group := range r.inOrder() {
-		if group == SetUp || group == Total {
-			continue
+		if group != SetUp && group != Total {
+			t.group(r, group)
 		}
-		process++
-		t.name(process, 0, group)
-		t.group(r, group, process)
 	}
 	t.arrows(r)
-	t.specs(r, process+1)
+	t.specs(r)
 	data, err := json.MarshalIndent(map[string]any{
 		"displayTimeUnit": "ms", "traceEvents": t.events,
 		"otherData": map[string]string{"run": r.ID, "command": r.Command, "result": r.Result, "commit": r.Tree.Commit},
@@ -67,42 +66,39 @@ func (r *Run) Trace() ([]byte, error) {
 
 func (t *trace) since(at time.Time) int64 { return at.Sub(t.began).Microseconds() }
 
-// name names a process, or a thread of it.
-func (t *trace) name(process, thread int, name string) {
-	kind := "process"
-	if thread > 0 {
-		kind = "thread"
-	}
+// open adds a lane below the others.
+func (t *trace) open(name string) int {
+	t.lanes++
 	t.events = append(t.events,
-		event{Name: kind + "_name", Phase: "M", Process: process, Thread: thread, Args: map[string]any{"name": name}},
-		event{Name: kind + "_sort_index", Phase: "M", Process: process, Thread: thread, Args: map[string]any{"sort_index": process + thread}})
+		event{Name: "thread_name", Phase: "M", Process: 1, Thread: t.lanes, Args: map[string]any{"name": name}},
+		event{Name: "thread_sort_index", Phase: "M", Process: 1, Thread: t.lanes, Args: map[string]any{"sort_index": t.lanes}})
+	return t.lanes
 }
 
 func (t *trace) slice(e event, from, to time.Time) {
 	lasts := t.since(to) - t.since(from)
-	e.Phase, e.At, e.Lasts = "X", t.since(from), &lasts
+	e.Phase, e.Process, e.At, e.Lasts = "X", 1, t.since(from), &lasts
 	t.events = append(t.events, e)
 }
 
 // group puts each stage into the first lane that is free: two slices of one lane may not overlap.
-func (t *trace) group(r *Run, group string, process int) {
-	var free []time.Time // of each lane
+func (t *trace) group(r *Run, group string) {
+	var lanes []int
+	var free []time.Time // from when, of each lane
 	for _, s := range r.Stages {
 		if s.Group != group {
 			continue
 		}
-		lane := slices.IndexFunc(free, func(at time.Time) bool { return !at.After(s.Ready) })
-		if lane < 0 {
-			lane = len(free)
-			free = append(free, time.Time{})
-			t.name(process, lane+1, fmt.Sprintf("%s %d", group, lane+1))
+		i := slices.IndexFunc(free, func(at time.Time) bool { return !at.After(s.Ready) })
+		if i < 0 {
+			i = len(free)
+			lanes, free = append(lanes, t.open(fmt.Sprintf("%s %d", group, i+1))), append(free, time.Time{})
 		}
-		free[lane] = s.End
-		t.lane[s.Name] = [2]int{process, lane + 1}
+		free[i], t.lane[s.Name] = s.End, lanes[i]
 		if s.Start.After(s.Ready) {
-			t.slice(event{Name: "waiting for " + strings.Join(s.WaitedFor, ", "), Category: "wait", Process: process, Thread: lane + 1, Color: "grey"}, s.Ready, s.Start)
+			t.slice(event{Name: "waiting for " + strings.Join(s.WaitedFor, ", "), Category: "wait", Thread: lanes[i], Color: "grey"}, s.Ready, s.Start)
 		}
-		e := event{Name: s.Name, Category: string(s.State), Process: process, Thread: lane + 1, Args: map[string]any{"state": s.State, "criticalPath": s.OnCriticalPath, "slack": s.Slack}}
+		e := event{Name: s.Name, Category: string(s.State), Thread: lanes[i], Args: map[string]any{"state": s.State, "criticalPath": s.OnCriticalPath, "slack": s.Slack}}
 		for key, value := range map[string]string{"note": s.Note, "error": s.Error, "log": s.Log} {
 			if value != "" {
 				e.Args[key] = value
@@ -120,32 +116,26 @@ func (t *trace) arrows(r *Run) {
 	id := 0
 	for _, s := range r.Stages {
 		for _, need := range s.Needs {
-			from, ok := t.place[need]
+			from, ok := t.stages[need]
 			if !ok || from.End.After(s.Ready) {
 				continue
 			}
 			id++
-			a, b := t.lane[need], t.lane[s.Name]
 			t.events = append(t.events,
-				event{Name: "needs", Category: "needs", Phase: "s", At: max(t.since(from.Start), t.since(from.End)-1), Process: a[0], Thread: a[1], ID: id},
-				event{Name: "needs", Category: "needs", Phase: "f", Binding: "e", At: t.since(s.Ready), Process: b[0], Thread: b[1], ID: id})
+				event{Name: "needs", Category: "needs", Phase: "s", At: max(t.since(from.Start), t.since(from.End)-1), Process: 1, Thread: t.lane[need], ID: id},
+				event{Name: "needs", Category: "needs", Phase: "f", Binding: "e", At: t.since(s.Ready), Process: 1, Thread: t.lane[s.Name], ID: id})
 		}
 	}
 }
 
-func (t *trace) specs(r *Run, process int) {
-	seen := map[int]bool{}
-	for _, s := range r.Specs {
-		if s.Started.IsZero() {
-			continue
+func (t *trace) specs(r *Run) {
+	started := slices.DeleteFunc(slices.Clone(r.Specs), func(s Spec) bool { return s.Started.IsZero() })
+	slices.SortStableFunc(started, func(a, b Spec) int { return a.Process - b.Process })
+	lane := 0
+	for i, s := range started {
+		if i == 0 || s.Process != started[i-1].Process {
+			lane = t.open(fmt.Sprintf("specs, process %d", s.Process))
 		}
-		if len(seen) == 0 {
-			t.name(process, 0, "specs")
-		}
-		if !seen[s.Process] {
-			seen[s.Process] = true
-			t.name(process, s.Process, fmt.Sprintf("process %d", s.Process))
-		}
-		t.slice(event{Name: s.Name(), Category: s.Outcome, Process: process, Thread: s.Process, Args: map[string]any{"outcome": s.Outcome, "attempts": s.Attempts}}, s.Started, s.Ended())
+		t.slice(event{Name: s.Name(), Category: s.Outcome, Thread: lane, Args: map[string]any{"outcome": s.Outcome, "attempts": s.Attempts}}, s.Started, s.Ended())
 	}
 }
