@@ -120,9 +120,10 @@ func (c *chart) stage(s Stage) chartRow {
 		row.Class += " critical"
 	}
 	took, note := Seconds(s.Wall().Seconds()), s.Note
-	if s.State == stage.Failed {
+	switch s.State {
+	case stage.Failed:
 		note = "failed: " + firstLine(s.Error)
-	} else if s.State == stage.Cancelled {
+	case stage.Cancelled:
 		note = "cancelled"
 	}
 	row.Label = strings.TrimSuffix(took+", "+clip(note, 70), ", ")
@@ -150,7 +151,7 @@ func clip(text string, most int) string {
 func (c *chart) specs() {
 	rows := map[int]*chartRow{}
 	var order []int
-	for _, s := range c.Run.Specs {
+	for _, s := range c.Specs {
 		if s.Started.IsZero() {
 			continue
 		}
