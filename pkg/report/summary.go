@@ -93,7 +93,7 @@ func (r *Run) path(b *strings.Builder) {
 	if len(r.CriticalPath) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n## Critical path\n\n%s, %.1f %% of the run. Had a stage on it taken no time, the run had ended earlier by the last column.\n\n"+
+	fmt.Fprintf(b, "\n## Critical path\n\n%s, %.1f %% of the run. Had a stage on it taken no time and no tokens, the run had ended earlier by the last column.\n\n"+
 		"| stage | time | share | earlier by |\n|---|---|---|---|\n", r.Path(), 100*r.Explained())
 	for i, p := range r.CriticalPath {
 		fmt.Fprintf(b, "| %s | %s | %.0f %% | %s |\n", p.Stage, Seconds(p.Seconds), 100*p.Share, Seconds(r.WhatIf[i].Seconds))
