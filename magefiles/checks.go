@@ -105,7 +105,7 @@ func lint(ctx context.Context, h *stage.Handle) error {
 	for _, args := range [][]string{
 		{"go", "vet", "./..."},
 		{"go", "vet", "-tags=" + allTags, "./..."},
-		{linter, "run", "--build-tags=" + allTags, "./..."},
+		{linter, "run", "--allow-parallel-runners", "--build-tags=" + allTags, "./..."},
 		{filepath.Join(python, "ruff"), "check", "holmesgpt-api"},
 		{filepath.Join(python, "ruff"), "format", "--check", "holmesgpt-api"},
 		{filepath.Join(python, "mypy"), "--config-file=holmesgpt-api/pyproject.toml", "holmesgpt-api/src", "holmesgpt-api/tests"},

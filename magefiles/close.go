@@ -33,6 +33,7 @@ func (s *session) close(panicked any) error {
 		failed = s.run.Failures()[0] // a clean-up
 	}
 	close(s.done)
+	s.print.settle()
 	r := s.report(failed)
 	if kept != "" {
 		r.Notes = append(r.Notes, kept)
@@ -141,7 +142,7 @@ func (s *session) last(r *report.Run, failed error, kept string) {
 		s.print.say("cause    %v", failed)
 	}
 	if len(r.CriticalPath) > 1 {
-		s.print.say("critical path  %s", r.Path())
+		s.print.say("critical path  %s  (%.1f %% of the run)", r.Path(), 100*r.Explained())
 	}
 	s.print.say("build %s  set-up %s  specs %s  total %s   report %s", wall(r, "build"), wall(r, report.SetUp), wall(r, "suite"), wall(r, report.Total), filepath.Join(s.dir, "summary.md"))
 	if kept != "" {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sort"
 	"strings"
 	"sync"
@@ -16,45 +17,86 @@ import (
 	"github.com/kubernaut-ai/kubernaut/pkg/stage"
 )
 
-// printer writes one line an event: verb, stage, time, fact.
+// printer writes one line an event: verb, stage, time, fact. On a terminal what runs stands in a block below the lines.
 type printer struct {
 	mu      sync.Mutex
 	out     io.Writer
+	screen  *screen            // nil: lines and nothing else
+	color   bool               // of the verbs
+	past    map[string]float64 // seconds that stages usually took
+	began   time.Time
 	running map[string]stage.Record
+	ended   int
 	quiet   time.Time // when something was last printed
 }
+
+// newPrinter writes to the standard output as the settings and the terminal allow.
+func newPrinter(set settings) *printer {
+	now := time.Now()
+	p := &printer{out: os.Stdout, screen: terminal(set.Plain), running: map[string]stage.Record{}, began: now, quiet: now}
+	if p.screen != nil {
+		p.color, p.past = !set.NoColor, report.Past(set.Out, 20)
+	}
+	return p
+}
+
+// columns is a line of verb, stage, time and fact.
+func columns(verb, name, took, fact string) string {
+	return strings.TrimRight(fmt.Sprintf("%-6s %-20s %8s  %s", verb, name, took, fact), " ")
+}
+
+var verbColor = map[string]string{"done": "32", "FAIL": "31", "wait": "33", "cancel": "33", "skip": "2"}
 
 func (p *printer) line(verb, name, took, fact string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.quiet = time.Now()
-	fmt.Fprintln(p.out, strings.TrimRight(fmt.Sprintf("%-6s %-20s %8s  %s", verb, name, took, fact), " "))
+	text := columns(verb, name, took, fact)
+	if p.screen != nil && verb != "FAIL" {
+		width, _ := p.screen.size()
+		text = fit(text, width-1)
+	}
+	if code := verbColor[verb]; p.color && code != "" {
+		text = "\x1b[" + code + "m" + verb + "\x1b[0m" + strings.TrimPrefix(text, verb)
+	}
+	p.write(text + "\n")
 }
 
 func (p *printer) say(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.quiet = time.Now()
-	fmt.Fprintf(p.out, format+"\n", args...)
+	p.write(fmt.Sprintf(format+"\n", args...))
 }
 
-// event is the run's listener.
+// write puts text above the block; the lock is held.
+func (p *printer) write(text string) {
+	p.quiet = time.Now()
+	if p.screen != nil {
+		p.screen.draw(text, p.block(p.quiet))
+		return
+	}
+	_, _ = io.WriteString(p.out, text) // nobody is left to be told
+}
+
+// event is the run's listener. What begins, waits or goes on is a line only where no block shows it.
 func (p *printer) event(r stage.Record) {
 	p.mu.Lock()
 	before, seen := p.running[r.Name]
 	p.running[r.Name] = r
 	if r.State != stage.Waiting && r.State != stage.Running {
 		delete(p.running, r.Name)
+		p.ended++
 	}
+	live := p.screen != nil
 	p.mu.Unlock()
 	took := report.Seconds(r.Wall().Seconds())
 	switch r.State {
 	case stage.Waiting:
-		if len(r.WaitedFor) > 0 {
+		if len(r.WaitedFor) > 0 && !live {
 			p.line("wait", r.Name, "", "for "+strings.Join(r.WaitedFor, ", "))
 		}
 	case stage.Running:
 		switch {
+		case live:
 		case !seen || before.State != stage.Running:
 			p.line("start", r.Name, "", r.Note)
 		case r.Note != before.Note:
@@ -76,10 +118,10 @@ func firstLine(text string) string {
 	return line
 }
 
-// heartbeat says every 30 s what runs, unless something was said meanwhile.
+// heartbeat says at least every 30 s what runs, unless something was said meanwhile.
 func (p *printer) heartbeat(done <-chan struct{}) {
-	const every = 30 * time.Second
-	tick := time.NewTicker(every / 6)
+	const every, look = 25 * time.Second, 5 * time.Second
+	tick := time.NewTicker(look)
 	defer tick.Stop()
 	for {
 		select {
@@ -96,7 +138,7 @@ func (p *printer) heartbeat(done <-chan struct{}) {
 func (p *printer) standing(now time.Time, every time.Duration) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now.Sub(p.quiet) < every {
+	if p.screen != nil || now.Sub(p.quiet) < every {
 		return ""
 	}
 	var texts []string

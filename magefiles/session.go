@@ -105,10 +105,11 @@ func open(name string, o options) (*session, error) {
 	if s.run, err = stage.New(ctx, s.dir, stage.NewPools(s.pools(s.host.MemoryAvailable))); err != nil {
 		return nil, err
 	}
-	s.print = &printer{out: os.Stdout, running: map[string]stage.Record{}, quiet: time.Now()}
+	s.print = newPrinter(set)
 	s.run.Notify = s.print.event
 	go watchSignals(s.run, s.done)
 	go s.print.heartbeat(s.done)
+	go s.print.animate(s.done)
 	s.print.say("run %s  %s  mode %s  folder %s", s.id, name, s.Mode, s.dir)
 	for _, note := range s.notes {
 		s.print.say("note   %s", note)

@@ -22,6 +22,7 @@ type settings struct {
 	Timeout                                    time.Duration
 	Out, Cache, State, Group, CA               string
 	ContainersConf, JobSummary                 string // the user's own podman configuration; file of a CI job's summary
+	Plain, NoColor                             bool   // lines only, as CI and a dumb terminal want them; no colours
 	notes                                      []string
 }
 
@@ -64,6 +65,7 @@ func readSettings(env func(string) string, all []string) (settings, error) {
 		ContainersConf: env("CONTAINERS_CONF"), JobSummary: env("GITHUB_STEP_SUMMARY"),
 		Cluster: get("CLUSTER", "aianalysis-e2e"), Group: get("RUN_GROUP", ""), Jobs: number("JOBS"), BuildMemory: number("BUILD_MEMORY"),
 	}
+	s.Plain, s.NoColor = s.Mode == "ci" || env("TERM") == "dumb", env("NO_COLOR") != ""
 	var err error
 	if s.Timeout, err = time.ParseDuration(get("TIMEOUT", "60m")); err != nil || s.Timeout <= 0 {
 		wrong = append(wrong, fmt.Errorf("%sTIMEOUT is %q: it must be a span such as 60m", prefix, env(prefix+"TIMEOUT")))

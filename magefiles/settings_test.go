@@ -30,6 +30,10 @@ func TestSettings(t *testing.T) {
 		"keep of old":    {map[string]string{"KEEP_CLUSTER": "1"}, nil, func(s settings) bool { return s.Keep == "always" && len(s.notes) == 1 }},
 		"test variables": {map[string]string{"KUBERNAUT_TEST_REDIS": "x"}, nil, func(settings) bool { return true }},
 		"serial":         {map[string]string{"KUBERNAUT_JOBS": "1"}, nil, func(s settings) bool { return s.pools(8 << 30)["builder"] == 1 }},
+		"a terminal":     {map[string]string{"TERM": "xterm"}, nil, func(s settings) bool { return !s.Plain && !s.NoColor }},
+		"no colour":      {map[string]string{"NO_COLOR": "1"}, nil, func(s settings) bool { return !s.Plain && s.NoColor }},
+		"dumb":           {map[string]string{"TERM": "dumb"}, nil, func(s settings) bool { return s.Plain }},
+		"lines in ci":    {map[string]string{"CI": "true"}, nil, func(s settings) bool { return s.Plain }},
 		"all mistakes at once": {map[string]string{"KUBERNAUT_ENGINE": "lxc", "KUBERNAUT_JOBS": "0", "KUBERNAUT_KEEP": "soon", "KUBERNAUT_CLUSTER": "Ä", "KUBERNAUT_TIMEOUT": "1", "KUBERNAUT_COLOUR": "red"},
 			[]string{"auto, podman, docker", "KUBERNAUT_JOBS", "never, on-failure, always", "KUBERNAUT_CLUSTER", "KUBERNAUT_TIMEOUT", "KUBERNAUT_COLOUR is no setting"}, nil},
 	} {

@@ -123,7 +123,7 @@ func TestOneBrokenImageHoldsUpNoOther(t *testing.T) {
 
 func TestSuiteArgsAreGolden(t *testing.T) {
 	s := e2e.Suite{Ginkgo: "ginkgo", Package: "./test/e2e/x", Label: "!disruptive", Focus: "FLOW-03", Procs: 2, Strict: true, Flags: map[string]string{"timescale": "2"}}
-	want := "ginkgo run --no-color --randomize-all --fail-on-empty --procs=2 --output-dir=/r --json-report=ginkgo.json --junit-report=junit.xml " +
+	want := "ginkgo run --no-color --randomize-all --fail-on-empty --procs=2 --output-dir=/r --json-report=ginkgo.json " +
 		"--fail-on-pending --label-filter=!disruptive --focus=FLOW-03 /r/x.test -- -health-url=http://127.0.0.1:1 -timescale=2"
 	if got := strings.Join(s.Args("/r", map[string]string{"health-url": "http://127.0.0.1:1"}), " "); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)

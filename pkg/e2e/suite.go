@@ -61,7 +61,7 @@ func (p *Platform) Compile(ctx context.Context, h *stage.Handle, s Suite, folder
 // Args are the arguments of ginkgo for a run whose reports go to folder.
 func (s Suite) Args(folder string, urls map[string]string) []string {
 	args := []string{s.Ginkgo, "run", "--no-color", "--randomize-all", "--fail-on-empty", "--procs=" + strconv.Itoa(max(1, s.Procs)),
-		"--output-dir=" + folder, "--json-report=ginkgo.json", "--junit-report=junit.xml"}
+		"--output-dir=" + folder, "--json-report=ginkgo.json"}
 	if s.Strict {
 		args = append(args, "--fail-on-pending")
 	}

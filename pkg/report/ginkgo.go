@@ -14,6 +14,7 @@ type suite struct {
 		LeafNodeType    string
 		LeafNodeText    string
 		State           string
+		StartTime       time.Time
 		RunTime         time.Duration
 		NumAttempts     int
 		ParallelProcess int
@@ -45,7 +46,7 @@ func ReadSpecs(path string) ([]Spec, error) {
 				continue
 			}
 			id, text := split(r.LeafNodeText)
-			spec := Spec{ID: id, Text: text, Outcome: "pass", Seconds: r.RunTime.Seconds(), Attempts: r.NumAttempts, Process: r.ParallelProcess}
+			spec := Spec{ID: id, Text: text, Outcome: "pass", Started: r.StartTime, Seconds: r.RunTime.Seconds(), Attempts: r.NumAttempts, Process: r.ParallelProcess}
 			if r.LeafNodeType != "It" {
 				spec.ID = r.LeafNodeType
 			}

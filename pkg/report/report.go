@@ -1,13 +1,9 @@
-// Package report writes what a finished run was: run.json for machines and
-// summary.md for people. It reads nothing but the run it is given.
+// Package report writes what a finished run was: run.json, trace.json and
+// junit.xml for machines; summary.md, timings.md and timeline.html for people.
+// All but run.json are made of run.json and nothing else.
 package report
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/kubernaut-ai/kubernaut/pkg/stage"
@@ -96,7 +92,7 @@ type Load struct {
 type Stage struct {
 	stage.Record
 	OnCriticalPath bool    `json:"onCriticalPath"`
-	Slack          float64 `json:"slack"` // seconds it could have taken longer
+	Slack          float64 `json:"slack"` // seconds it could have taken longer before the run had ended later
 }
 
 // Group is the time of a stage group: first start to last end, and the sum of its stages.
@@ -110,11 +106,12 @@ type Group struct {
 // Share is a stage of the critical path with its part of the run's wall time.
 type Share struct {
 	Stage   string  `json:"stage"`
-	Seconds float64 `json:"seconds"`
+	Seconds float64 `json:"seconds"` // from the end of what it waited for to its own
+	Waited  float64 `json:"waited"`  // of that, for tokens that no other stage is known to have held
 	Share   float64 `json:"share"`
 }
 
-// WhatIf is how much earlier the run had ended without the stage.
+// WhatIf is how much earlier the run had ended had the stage taken no time and no tokens.
 type WhatIf struct {
 	Stage   string  `json:"stage"`
 	Seconds float64 `json:"seconds"`
@@ -122,24 +119,13 @@ type WhatIf struct {
 
 // Spec is one spec of the suite.
 type Spec struct {
-	ID       string  `json:"id"`
-	Text     string  `json:"text"`
-	Outcome  string  `json:"outcome"` // pass, flaky or fail
-	Seconds  float64 `json:"seconds"`
-	Attempts int     `json:"attempts"`
-	Process  int     `json:"process"`
-	Failure  string  `json:"failure,omitempty"`
-	Bundle   string  `json:"bundle,omitempty"`
-}
-
-// Write writes run.json and summary.md into the run folder.
-func (r *Run) Write(dir string) error {
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding run.json: %w", err)
-	}
-	return errors.Join(
-		os.WriteFile(filepath.Join(dir, "run.json"), append(data, '\n'), 0o644),
-		os.WriteFile(filepath.Join(dir, "summary.md"), []byte(r.Summary()), 0o644),
-	)
+	ID       string    `json:"id"`
+	Text     string    `json:"text"`
+	Outcome  string    `json:"outcome"` // pass, flaky or fail
+	Started  time.Time `json:"started,omitzero"`
+	Seconds  float64   `json:"seconds"`
+	Attempts int       `json:"attempts"`
+	Process  int       `json:"process"`
+	Failure  string    `json:"failure,omitempty"`
+	Bundle   string    `json:"bundle,omitempty"`
 }

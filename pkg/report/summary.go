@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -39,10 +38,15 @@ func (r *Run) Summary() string {
 	r.failures(&b)
 	r.times(&b)
 	r.images(&b)
-	if len(r.CriticalPath) > 0 {
-		fmt.Fprintf(&b, "\n## Critical path\n\n%s\n", r.Path())
-	}
+	r.path(&b)
 	r.specs(&b)
+	var flaky []string
+	for _, s := range r.Specs {
+		if s.Outcome == "flaky" {
+			flaky = append(flaky, fmt.Sprintf("%s passed at attempt %d", s.Name(), s.Attempts))
+		}
+	}
+	section(&b, "Flaky", flaky)
 	section(&b, "Notes", r.Notes)
 	return b.String()
 }
@@ -69,7 +73,7 @@ func (r *Run) failures(b *strings.Builder) {
 	}
 	for _, s := range r.Specs {
 		if s.Outcome == "fail" {
-			failed = append(failed, fmt.Sprintf("**%s** %s: %s", s.ID, s.Text, s.Failure))
+			failed = append(failed, fmt.Sprintf("**%s**: %s", s.Name(), s.Failure))
 		}
 	}
 	section(b, "Failures", failed)
@@ -80,17 +84,20 @@ func (r *Run) failures(b *strings.Builder) {
 
 func (r *Run) times(b *strings.Builder) {
 	b.WriteString("\n## Times\n\n| group | wall | busy |\n|---|---|---|\n")
-	names := slices.SortedFunc(maps.Keys(r.Groups), func(x, y string) int {
-		return cmp.Or(cmp.Compare(order(x), order(y)), r.Groups[x].Start.Compare(r.Groups[y].Start), strings.Compare(x, y))
-	})
-	for _, name := range names {
+	for _, name := range r.inOrder() {
 		fmt.Fprintf(b, "| %s | %s | %s |\n", name, Seconds(r.Groups[name].Wall), Seconds(r.Groups[name].Busy))
 	}
 }
 
-// order puts the sums behind their parts.
-func order(group string) int {
-	return map[string]int{SetUp: 1, Total: 2}[group]
+func (r *Run) path(b *strings.Builder) {
+	if len(r.CriticalPath) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n## Critical path\n\n%s, %.1f %% of the run. Had a stage on it taken no time and no tokens, the run had ended earlier by the last column.\n\n"+
+		"| stage | time | share | earlier by |\n|---|---|---|---|\n", r.Path(), 100*r.Explained())
+	for i, p := range r.CriticalPath {
+		fmt.Fprintf(b, "| %s | %s | %.0f %% | %s |\n", p.Stage, Seconds(p.Seconds), 100*p.Share, Seconds(r.WhatIf[i].Seconds))
+	}
 }
 
 func (r *Run) images(b *strings.Builder) {
@@ -107,10 +114,10 @@ func (r *Run) specs(b *strings.Builder) {
 	if len(r.Specs) == 0 {
 		return
 	}
-	sorted := slices.SortedFunc(slices.Values(r.Specs), func(x, y Spec) int { return cmp.Compare(y.Seconds, x.Seconds) })
-	b.WriteString("\n## Specs\n\n| spec | outcome | time |\n|---|---|---|\n")
-	for _, s := range sorted {
-		fmt.Fprintf(b, "| [%s] %s | %s | %s |\n", s.ID, cell(s.Text), s.Outcome, Seconds(s.Seconds))
+	sorted := slices.SortedStableFunc(slices.Values(r.Specs), func(x, y Spec) int { return cmp.Compare(y.Seconds, x.Seconds) })
+	fmt.Fprintf(b, "\n## Slowest of %d specs\n\n| spec | outcome | time |\n|---|---|---|\n", len(sorted))
+	for _, s := range sorted[:min(10, len(sorted))] {
+		fmt.Fprintf(b, "| %s | %s | %s |\n", cell(s.Name()), s.Outcome, Seconds(s.Seconds))
 	}
 }
 

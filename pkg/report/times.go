@@ -1,6 +1,8 @@
 package report
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,28 +20,38 @@ var setUp = []string{"cluster", "load", "deploy"}
 
 // Time fills Stages, Groups, CriticalPath and WhatIf from a run's records.
 func (r *Run) Time(records []stage.Record) {
-	path := stage.CriticalPath(records)
+	chain := stage.NewChain(records)
+	path := chain.CriticalPath()
 	wall := r.Ended.Sub(r.Started).Seconds()
-	whole := stage.Without(records, "")
+	whole, slack := chain.Without(""), chain.Slack()
 	r.Stages, r.CriticalPath, r.WhatIf = []Stage{}, []Share{}, []WhatIf{}
 	for _, rec := range records {
 		if rec.Needs == nil {
 			rec.Needs = []string{}
 		}
-		on := slices.ContainsFunc(path, func(p stage.Record) bool { return p.Name == rec.Name })
+		on := slices.ContainsFunc(path, func(p stage.Link) bool { return p.Name == rec.Name })
 		s := Stage{Record: rec, OnCriticalPath: on}
 		if !on {
-			s.Slack = slack(records, rec).Seconds()
+			s.Slack = slack[rec.Name].Seconds()
 		}
 		r.Stages = append(r.Stages, s)
 	}
 	for _, p := range path {
-		seconds := p.End.Sub(p.Ready).Seconds()
-		r.CriticalPath = append(r.CriticalPath, Share{Stage: p.Name, Seconds: seconds, Share: ratio(seconds, wall)})
-		r.WhatIf = append(r.WhatIf, WhatIf{Stage: p.Name, Seconds: (whole - stage.Without(records, p.Name)).Seconds()})
+		r.CriticalPath = append(r.CriticalPath, Share{Stage: p.Name, Seconds: p.Took.Seconds(), Waited: p.Waited.Seconds(), Share: ratio(p.Took.Seconds(), wall)})
+		r.WhatIf = append(r.WhatIf, WhatIf{Stage: p.Name, Seconds: (whole - chain.Without(p.Name)).Seconds()})
 	}
 	r.Groups = groups(records)
 	r.Groups[Total] = Group{Start: r.Started, End: r.Ended, Wall: wall, Busy: busy(records)}
+}
+
+// Explained is the part of the wall that the stages of the critical path took,
+// their waits for tokens included. The rest lies between stages.
+func (r *Run) Explained() float64 {
+	var sum float64
+	for _, p := range r.CriticalPath {
+		sum += p.Seconds
+	}
+	return ratio(sum, r.Groups[Total].Wall)
 }
 
 func groups(records []stage.Record) map[string]Group {
@@ -60,21 +72,12 @@ func groups(records []stage.Record) map[string]Group {
 	return all
 }
 
-// slack is the time from a stage's end to the first stage that needed it, or to the last end.
-func slack(records []stage.Record, rec stage.Record) time.Duration {
-	var last, first time.Time
-	for _, other := range records {
-		if other.End.After(last) {
-			last = other.End
-		}
-		if slices.Contains(other.Needs, rec.Name) && (first.IsZero() || other.Ready.Before(first)) {
-			first = other.Ready
-		}
-	}
-	if first.IsZero() {
-		first = last
-	}
-	return max(0, first.Sub(rec.End))
+// inOrder are the names of the groups as they began, the sums behind their parts.
+func (r *Run) inOrder() []string {
+	sums := map[string]int{SetUp: 1, Total: 2}
+	return slices.SortedFunc(maps.Keys(r.Groups), func(x, y string) int {
+		return cmp.Or(cmp.Compare(sums[x], sums[y]), r.Groups[x].Start.Compare(r.Groups[y].Start), cmp.Compare(x, y))
+	})
 }
 
 func busy(records []stage.Record) float64 {
@@ -91,3 +94,5 @@ func ratio(part, whole float64) float64 {
 	}
 	return part / whole
 }
+
+func span(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"strings"
 	"sync"
@@ -74,6 +75,17 @@ func (h *Handle) waiting(pools []string) {
 
 func (h *Handle) granted() {
 	h.change(func(r *Record) { r.State, r.Start = Running, h.run.now() })
+}
+
+// holds adds to the record what was granted: a deed may take tokens of its own.
+func (h *Handle) holds(tokens map[string]int64) {
+	h.run.mu.Lock()
+	defer h.run.mu.Unlock()
+	all := maps.Clone(tokens) // records that were handed out keep theirs
+	for name, n := range h.rec.Tokens {
+		all[name] = max(all[name], n)
+	}
+	h.rec.Tokens = all
 }
 
 // logWriter stamps whole lines and remembers the last one.

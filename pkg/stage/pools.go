@@ -57,6 +57,9 @@ func (p *Pools) Acquire(ctx context.Context, want map[string]int64) (release fun
 	}
 	select {
 	case <-t.ready:
+		if h := From(ctx); h != nil {
+			h.holds(t.want)
+		}
 		return sync.OnceFunc(func() { p.release(t) }), nil
 	case <-ctx.Done():
 		p.abandon(t)

@@ -44,9 +44,9 @@ type Record struct {
 	Group     string           `json:"group"`
 	State     State            `json:"state"`
 	Needs     []string         `json:"needs"`
-	Tokens    map[string]int64 `json:"tokens,omitempty"`
-	Ready     time.Time        `json:"ready"` // needs met
-	Start     time.Time        `json:"start"` // tokens granted; equal to Ready without tokens
+	Tokens    map[string]int64 `json:"tokens,omitempty"` // wanted, and once granted, held
+	Ready     time.Time        `json:"ready"`            // needs met
+	Start     time.Time        `json:"start"`            // tokens granted; equal to Ready without tokens
 	End       time.Time        `json:"end"`
 	WaitedFor []string         `json:"waitedFor,omitempty"` // pools that were short
 	Cleanup   bool             `json:"cleanup,omitempty"`   // ran because the run was over

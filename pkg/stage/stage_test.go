@@ -199,32 +199,6 @@ func TestWaitForTokensEndsWithTheRun(t *testing.T) {
 	}
 }
 
-func TestCriticalPathAndWithout(t *testing.T) {
-	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
-	records := []stage.Record{
-		{Name: "plan", Group: "plan", State: stage.Done, Ready: at(0), Start: at(0), End: at(1)},
-		{Name: "build", Group: "build", State: stage.Done, Needs: []string{"plan"}, Ready: at(1), Start: at(1), End: at(9)},
-		{Name: "cluster", Group: "cluster", State: stage.Done, Needs: []string{"plan"}, Ready: at(1), Start: at(1), End: at(4)},
-		{Name: "suite", Group: "suite", State: stage.Done, Needs: []string{"build", "cluster"}, Ready: at(9), Start: at(9), End: at(12)},
-		{Name: "teardown", Group: "teardown", State: stage.Done, Cleanup: true, Ready: at(12), Start: at(12), End: at(15)},
-	}
-	var names []string
-	for _, r := range stage.CriticalPath(records) {
-		names = append(names, r.Name)
-	}
-	if got := strings.Join(names, " > "); got != "plan > build > suite" {
-		t.Errorf("path %s", got)
-	}
-	for name, want := range map[string]time.Duration{"build": 7 * time.Second, "cluster": 12 * time.Second, "suite": 9 * time.Second} {
-		if got := stage.Without(records, name); got != want {
-			t.Errorf("without %s: %s, want %s", name, got, want)
-		}
-	}
-	if span := stage.Groups(records)["build"]; span.Wall != 8*time.Second || span.Busy != 8*time.Second {
-		t.Errorf("span %+v", span)
-	}
-}
-
 func ExampleRun() {
 	dir, err := os.MkdirTemp("", "run")
 	if err != nil {
