@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -36,6 +37,7 @@ type Log struct {
 	queue          []*item
 	parked         []*item // not before their time
 	tracks         map[types.UID]*track
+	deferred       map[types.NamespacedName]bool // owners whose events found the buffer full
 	mismatchLogged bool
 }
 
@@ -67,7 +69,7 @@ func New(config Config, client *Client, metrics *Metrics) *Log {
 	metrics.fill(0, config.BufferSize)
 	return &Log{
 		config: config, client: client, metrics: metrics, now: time.Now,
-		more: make(chan struct{}, 1), kick: make(chan struct{}, 1), tracks: map[types.UID]*track{},
+		more: make(chan struct{}, 1), kick: make(chan struct{}, 1), tracks: map[types.UID]*track{}, deferred: map[types.NamespacedName]bool{},
 	}
 }
 
@@ -87,6 +89,7 @@ func (l *Log) Submit(owner types.NamespacedName, events []aianalysis.AuditEvent)
 		}
 		if len(l.queue)+len(l.parked) >= l.config.BufferSize {
 			l.metrics.Deferred.Inc()
+			l.deferred[owner] = true
 			continue
 		}
 		body, err := encode(e)
@@ -164,7 +167,23 @@ func (l *Log) Left() int {
 }
 
 // Kick ends a wait after an outage: Data Storage answers again.
-func (l *Log) Kick() { signal(l.kick) }
+func (l *Log) Kick() {
+	signal(l.kick)
+	l.mu.Lock()
+	owners := l.resubmit()
+	l.mu.Unlock()
+	l.tell(owners)
+}
+
+// resubmit returns the owners of deferred events once there is room for some; they submit them again. It needs the lock.
+func (l *Log) resubmit() (owners []types.NamespacedName) {
+	if len(l.queue)+len(l.parked) > l.config.BufferSize/2 {
+		return nil
+	}
+	owners = slices.Collect(maps.Keys(l.deferred))
+	clear(l.deferred)
+	return owners
+}
 
 // measure needs the lock.
 func (l *Log) measure() { l.metrics.fill(len(l.queue)+len(l.parked), l.config.BufferSize) }
