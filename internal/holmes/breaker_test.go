@@ -65,8 +65,7 @@ func (c *circuit) answerProbes(err error) (before []time.Time) {
 
 func newCircuit() *circuit {
 	c := &circuit{}
-	c.Breaker = NewBreaker(&c.ending, BreakerConfig{Threshold: 10, ProbeInterval: 5 * time.Second, Logger: logr.Discard(), Probe: c.probed,
-	}, NewMetrics(prometheus.NewRegistry()))
+	c.Breaker = NewBreaker(&c.ending, BreakerConfig{Threshold: 10, ProbeInterval: 5 * time.Second, Logger: logr.Discard(), Probe: c.probed}, NewMetrics(prometheus.NewRegistry()))
 	return c
 }
 
