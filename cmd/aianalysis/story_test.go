@@ -104,6 +104,9 @@ func (s *story) errors(t *testing.T) (all []string) {
 			continue
 		}
 		for _, metric := range family.Metric {
+			if metric.Counter.GetValue() == 0 {
+				continue
+			}
 			labels := map[string]string{}
 			for _, pair := range metric.Label {
 				labels[pair.GetName()] = pair.GetValue()
