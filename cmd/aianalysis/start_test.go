@@ -100,6 +100,42 @@ func TestEveryFlagIsKnown(t *testing.T) {
 	}
 }
 
+const counter, gauge, histogram = dto.MetricType_COUNTER, dto.MetricType_GAUGE, dto.MetricType_HISTOGRAM
+
+// idleFamilies are all families of the process, by name, with their labels in order.
+var idleFamilies = map[string]struct {
+	kind   dto.MetricType
+	labels string
+}{
+	"aianalysis_reconciler_reconciliations_total":       {counter, "phase result"},
+	"aianalysis_reconciler_duration_seconds":            {histogram, "phase"},
+	"aianalysis_rego_evaluations_total":                 {counter, "degraded outcome"},
+	"aianalysis_approval_decisions_total":               {counter, "decision environment"},
+	"aianalysis_confidence_score_distribution":          {histogram, "signal_type"},
+	"aianalysis_failures_total":                         {counter, "reason sub_reason"},
+	"aianalysis_audit_validation_attempts_total":        {counter, "is_valid workflow_id"},
+	"aianalysis_quality_detected_labels_failures_total": {counter, "field_name"},
+	"aianalysis_recovery_status_populated_total":        {counter, "failure_understood state_changed"},
+	"aianalysis_recovery_status_skipped_total":          {counter, ""},
+	"aianalysis_reconciler_overhead_seconds":            {histogram, "phase"},
+	"aianalysis_holmesgpt_calls_total":                  {counter, "code endpoint"},
+	"aianalysis_holmesgpt_call_duration_seconds":        {histogram, "endpoint"},
+	"aianalysis_holmesgpt_call_errors_total":            {counter, "alert type"},
+	"aianalysis_holmesgpt_circuit_state":                {gauge, ""},
+	"aianalysis_rego_policy_reloads_total":              {counter, "result"},
+	"aianalysis_rego_policy_info":                       {gauge, "sha256"},
+	"aianalysis_audit_unrecorded":                       {gauge, ""},
+	"audit_events_buffered_total":                       {counter, "service"},
+	"audit_events_written_total":                        {counter, "service"},
+	"audit_events_dropped_total":                        {counter, "service"},
+	"audit_events_deferred_total":                       {counter, "service"},
+	"audit_batches_failed_total":                        {counter, "service"},
+	"audit_buffer_size":                                 {gauge, "service"},
+	"audit_buffer_capacity":                             {gauge, "service"},
+	"audit_buffer_utilization_ratio":                    {gauge, "service"},
+	"audit_write_duration_seconds":                      {histogram, "service"},
+}
+
 // An idle process shows every family with its type and labels.
 func TestIdleProcessShowsEveryFamily(t *testing.T) {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -130,39 +166,7 @@ func TestIdleProcessShowsEveryFamily(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const counter, gauge, histogram = dto.MetricType_COUNTER, dto.MetricType_GAUGE, dto.MetricType_HISTOGRAM
-	for name, want := range map[string]struct {
-		kind   dto.MetricType
-		labels string
-	}{
-		"aianalysis_reconciler_reconciliations_total":       {counter, "phase result"},
-		"aianalysis_reconciler_duration_seconds":            {histogram, "phase"},
-		"aianalysis_rego_evaluations_total":                 {counter, "degraded outcome"},
-		"aianalysis_approval_decisions_total":               {counter, "decision environment"},
-		"aianalysis_confidence_score_distribution":          {histogram, "signal_type"},
-		"aianalysis_failures_total":                         {counter, "reason sub_reason"},
-		"aianalysis_audit_validation_attempts_total":        {counter, "is_valid workflow_id"},
-		"aianalysis_quality_detected_labels_failures_total": {counter, "field_name"},
-		"aianalysis_recovery_status_populated_total":        {counter, "failure_understood state_changed"},
-		"aianalysis_recovery_status_skipped_total":          {counter, ""},
-		"aianalysis_reconciler_overhead_seconds":            {histogram, "phase"},
-		"aianalysis_holmesgpt_calls_total":                  {counter, "code endpoint"},
-		"aianalysis_holmesgpt_call_duration_seconds":        {histogram, "endpoint"},
-		"aianalysis_holmesgpt_call_errors_total":            {counter, "alert type"},
-		"aianalysis_holmesgpt_circuit_state":                {gauge, ""},
-		"aianalysis_rego_policy_reloads_total":              {counter, "result"},
-		"aianalysis_rego_policy_info":                       {gauge, "sha256"},
-		"aianalysis_audit_unrecorded":                       {gauge, ""},
-		"audit_events_buffered_total":                       {counter, "service"},
-		"audit_events_written_total":                        {counter, "service"},
-		"audit_events_dropped_total":                        {counter, "service"},
-		"audit_events_deferred_total":                       {counter, "service"},
-		"audit_batches_failed_total":                        {counter, "service"},
-		"audit_buffer_size":                                 {gauge, "service"},
-		"audit_buffer_capacity":                             {gauge, "service"},
-		"audit_buffer_utilization_ratio":                    {gauge, "service"},
-		"audit_write_duration_seconds":                      {histogram, "service"},
-	} {
+	for name, want := range idleFamilies {
 		family := families[name]
 		if family == nil {
 			t.Errorf("%s is missing", name)
