@@ -52,14 +52,14 @@ func outcomes() map[string]outcome {
 		conditions: "True InvestigationSucceeded, True WorkflowSelected, False AutoApproved, True AnalysisSucceeded, True AnalysisCompleted",
 		trail:      calledTrail + "phase.transition rego.evaluation approval.decision " + endTrail,
 		events:     answered + "Normal AnalysisCompleted Analyzing -> Completed"}
-	recovered, asked, degraded, retried := happy, happy, happy, happy
+	recovered, asked, retried := happy, happy, happy
 	recovered.recovery = true
 	retried.replies = failing(2, transient(), good...)
 	retried.trail = begunTrail + retryTrail + retryTrail + strings.TrimPrefix(happy.trail, begunTrail)
 	asked.policy = required
 	asked.conditions = strings.Replace(happy.conditions, "False AutoApproved", "True PolicyRequiresApproval", 1)
 	asked.events += "\nNormal ApprovalRequired Production environment"
-	degraded = asked
+	degraded := asked
 	degraded.policy.verdict.Degraded = true
 	degraded.trail = calledTrail + "phase.transition rego.evaluation error.occurred approval.decision " + endTrail
 	unresolved := func(reason string) outcome {
