@@ -47,6 +47,7 @@ type controller struct {
 	manager  ctrl.Manager
 	policy   *policy.File
 	holmes   *holmes.Client
+	circuit  *holmes.Breaker
 	store    *audit.Client
 	trail    *audit.Log
 	synced   atomic.Bool
@@ -64,6 +65,9 @@ func serve(ctx context.Context, s *settings.Settings, logger logr.Logger) (err e
 	if err != nil {
 		return err
 	}
+	c.circuit = holmes.NewBreaker(c.holmes, holmes.BreakerConfig{
+		Threshold: s.BreakerThreshold, ProbeInterval: s.BreakerProbeInterval, Probe: c.holmes.Ready, Logger: logger.WithName("circuit"),
+	}, holmes.NewMetrics(metrics.Registry))
 	if c.manager, err = newManager(s); err != nil {
 		return fmt.Errorf("reaching Kubernetes: %w", err)
 	}
@@ -89,7 +93,7 @@ func (c *controller) reconcile(ctx context.Context) error {
 	drained, drain := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { time.AfterFunc(s.DrainTimeout, drain) })
 	r := &aianalysis.Reconciler{
-		Client: c.manager.GetClient(), Live: c.manager.GetAPIReader(), HolmesGPT: c.holmes, Policy: c.policy, Audit: c.trail,
+		Client: c.manager.GetClient(), Live: c.manager.GetAPIReader(), HolmesGPT: c.circuit, Circuit: c.circuit, Policy: c.policy, Audit: c.trail,
 		Recorder: c.manager.GetEventRecorderFor(aianalysis.Component), //nolint:staticcheck // core v1 Events are part of the interface, and the only ones the role grants
 		Metrics:  aianalysis.NewMetrics(metrics.Registry),
 		Options:  options(s), Now: time.Now, Jitter: func() float64 { return 2*rand.Float64() - 1 }, OnDrained: func(cancel func()) func() bool { return context.AfterFunc(drained, cancel) },
@@ -106,6 +110,7 @@ func (c *controller) background(ctx context.Context) (http.Handler, error) {
 			c.synced.Store(err == nil)
 			return nil
 		},
+		func(ctx context.Context) error { c.circuit.Run(ctx); return nil },
 		func(ctx context.Context) error { holmesUp.watch(ctx); return nil },
 		func(ctx context.Context) error { storeUp.watch(ctx); return nil },
 	} {

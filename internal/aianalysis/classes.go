@@ -9,7 +9,7 @@ import (
 // Class says what kind of failure an attempt met; it decides over the retry.
 type Class string
 
-// The classes. CircuitOpen is reserved for the circuit breaker.
+// The classes.
 const (
 	ClassTimeout         Class = "Timeout"
 	ClassNetwork         Class = "Network"
@@ -87,6 +87,10 @@ func failureOf(err error) *CallError {
 	}
 	failure.Text = cut(failure.Text, maxErrorText)
 	return &failure
+}
+
+func circuitOpen() *CallError {
+	return &CallError{Class: ClassCircuitOpen, Text: "holmesgpt-api: circuit open"}
 }
 
 func interrupted(attempt int32) *CallError {

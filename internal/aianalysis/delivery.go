@@ -18,8 +18,11 @@ import (
 	"github.com/kubernaut-ai/kubernaut/api/v1alpha1"
 )
 
-// auditRecheck is how soon a CR whose audit is not complete is looked at again without being woken.
-const auditRecheck = 30 * time.Second
+// How soon a CR whose audit is not complete is looked at again without being woken; the wait doubles.
+const (
+	firstRecheck = 30 * time.Second
+	maxRecheck   = 10 * time.Minute
+)
 
 // submitAudit hands the whole trail to the audit log unless the store is known to have it. The log ignores what it has already, so
 // this both sends new events and, after a restart, all old ones again.
@@ -58,11 +61,12 @@ func (r *Reconciler) settleAudit(ctx context.Context, cr *v1alpha1.AIAnalysis) (
 			return ctrl.Result{}, err
 		}
 	}
+	r.Metrics.unrecorded(cr.UID, value != metav1.ConditionTrue)
 	if value == metav1.ConditionTrue {
 		r.Audit.Forget(cr.UID)
 		return ctrl.Result{}, nil
 	}
-	return ctrl.Result{RequeueAfter: auditRecheck}, nil
+	return ctrl.Result{RequeueAfter: r.runs.recheck(cr.UID)}, nil
 }
 
 func auditCondition(d Delivery, total int) (metav1.ConditionStatus, string, string) {

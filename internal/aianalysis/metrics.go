@@ -3,8 +3,10 @@ package aianalysis
 import (
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubernaut-ai/kubernaut/api/v1alpha1"
 )
@@ -12,7 +14,7 @@ import (
 // maxLabelValues bounds a label that comes from free text; later values count as "other".
 const maxLabelValues = 200
 
-// Metrics are the ten families of this controller. All of them are visible on an idle process.
+// Metrics are the ten families of this controller, and two on how well it does. All of them are visible on an idle process.
 type Metrics struct {
 	Reconciliations   *prometheus.CounterVec   // phase, result
 	Duration          *prometheus.HistogramVec // phase
@@ -24,6 +26,11 @@ type Metrics struct {
 	FailedDetections  *prometheus.CounterVec   // field_name
 	RecoveryPopulated *prometheus.CounterVec   // failure_understood, state_changed
 	RecoverySkipped   prometheus.Counter
+	Overhead          *prometheus.HistogramVec // phase
+	Unrecorded        prometheus.Gauge
+
+	mu         sync.Mutex
+	incomplete map[types.UID]bool
 
 	environments, signals, workflows labelLimit
 }
@@ -53,7 +60,11 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		RecoverySkipped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "aianalysis_recovery_status_skipped_total", Help: "Recovery answers without an assessment of the failed run."}),
 	}
-	registry.MustRegister(m.RecoverySkipped)
+	m.Overhead = histogram("reconciler_overhead_seconds", "Time of a step without that of its call to HolmesGPT-API.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1}, "phase")
+	m.Unrecorded = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "aianalysis_audit_unrecorded", Help: "Analyses that have ended and whose audit is not complete."})
+	m.incomplete = map[types.UID]bool{}
+	registry.MustRegister(m.RecoverySkipped, m.Unrecorded)
 	m.initialise()
 	return m
 }
@@ -64,6 +75,7 @@ func (m *Metrics) initialise() {
 		m.Reconciliations.WithLabelValues(string(phase), "success")
 		m.Reconciliations.WithLabelValues(string(phase), "error")
 		m.Duration.WithLabelValues(string(phase))
+		m.Overhead.WithLabelValues(string(phase))
 	}
 	m.Duration.WithLabelValues("overall")
 	for _, outcome := range []string{"approved", "requires_approval", "error"} {
@@ -112,13 +124,26 @@ var knownFailures = func() [][2]string {
 	return pairs
 }()
 
-func (m *Metrics) step(phase v1alpha1.Phase, seconds float64, err error) {
+// step counts a step that took so long, of which the call to HolmesGPT-API took called.
+func (m *Metrics) step(phase v1alpha1.Phase, took, called time.Duration, err error) {
 	result := "success"
 	if err != nil {
 		result = "error"
 	}
 	m.Reconciliations.WithLabelValues(string(phase), result).Inc()
-	m.Duration.WithLabelValues(string(phase)).Observe(seconds)
+	m.Duration.WithLabelValues(string(phase)).Observe(took.Seconds())
+	m.Overhead.WithLabelValues(string(phase)).Observe((took - called).Seconds())
+}
+
+// unrecorded notes whether the audit of an analysis that has ended is still incomplete.
+func (m *Metrics) unrecorded(uid types.UID, incomplete bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.incomplete, uid)
+	if incomplete {
+		m.incomplete[uid] = true
+	}
+	m.Unrecorded.Set(float64(len(m.incomplete)))
 }
 
 func (m *Metrics) evaluated(verdict Verdict, broken bool) {

@@ -20,6 +20,7 @@ type plan struct {
 	events  []kubeEvent
 	now     time.Time
 	gen     int64
+	called  time.Duration // spent in the call to HolmesGPT-API
 
 	shortened bool // by seal, to fit
 }

@@ -24,6 +24,11 @@ type Investigator interface {
 	Investigate(ctx context.Context, cr *v1alpha1.AIAnalysis, attempt int32) (*Answer, Call, error)
 }
 
+// Circuit says whether HolmesGPT-API is known to be away: an attempt that is due then fails without a call.
+type Circuit interface {
+	Open() bool
+}
+
 // Call is one request to HolmesGPT-API as it really went; zero if none was sent.
 type Call struct {
 	Endpoint string // path, without host

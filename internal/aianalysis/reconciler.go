@@ -42,6 +42,7 @@ type Reconciler struct {
 	Live      client.Reader // reads past the cache
 	Recorder  record.EventRecorder
 	HolmesGPT Investigator
+	Circuit   Circuit
 	Policy    Policy
 	Audit     AuditLog
 	Metrics   *Metrics
@@ -106,9 +107,10 @@ func (r *Reconciler) advance(ctx, work context.Context, cr *v1alpha1.AIAnalysis)
 func (r *Reconciler) step(ctx context.Context, cr *v1alpha1.AIAnalysis) (next *v1alpha1.AIAnalysis, wait time.Duration, err error) {
 	begun := time.Now()
 	phase := cr.Status.Phase
+	var called time.Duration
 	defer func() {
 		if phase != "" && (next != nil || err != nil && !errors.Is(err, errSuperseded)) {
-			r.Metrics.step(phase, time.Since(begun).Seconds(), err)
+			r.Metrics.step(phase, time.Since(begun), called, err)
 		}
 	}()
 	p := r.runs.resume(cr)
@@ -120,8 +122,12 @@ func (r *Reconciler) step(ctx context.Context, cr *v1alpha1.AIAnalysis) (next *v
 			return nil, 0, err
 		}
 		r.runs.keep(cr.UID, p)
+		called = p.called
 	}
 	if next, err = r.write(ctx, cr, &p.next); err != nil {
+		if errors.Is(err, errSuperseded) {
+			log.FromContext(ctx).Info("result of this step dropped: the object has moved on", "attempt", p.from.InvestigationAttempt)
+		}
 		return nil, 0, err
 	}
 	r.stored(ctx, next, p)
@@ -228,6 +234,7 @@ func (r *Reconciler) patchMeta(ctx context.Context, cr, patched *v1alpha1.AIAnal
 func (r *Reconciler) forget(uid types.UID) {
 	r.runs.forget(uid)
 	r.Audit.Forget(uid)
+	r.Metrics.unrecorded(uid, false)
 }
 
 // finishedByOlderController recognises a terminal object that carries nothing of ours.

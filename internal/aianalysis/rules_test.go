@@ -136,6 +136,8 @@ func TestIdleMetrics(t *testing.T) {
 		"aianalysis_quality_detected_labels_failures_total": {dto.MetricType_COUNTER, "field_name,", 7},
 		"aianalysis_recovery_status_populated_total":        {dto.MetricType_COUNTER, "failure_understood,state_changed,", 4},
 		"aianalysis_recovery_status_skipped_total":          {dto.MetricType_COUNTER, "", 1},
+		"aianalysis_reconciler_overhead_seconds":            {dto.MetricType_HISTOGRAM, "phase,", 3},
+		"aianalysis_audit_unrecorded":                       {dto.MetricType_GAUGE, "", 1},
 	}
 	families, err := registry.Gather()
 	if err != nil {

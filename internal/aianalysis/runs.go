@@ -25,6 +25,7 @@ type run struct {
 	called  int32 // attempt whose call this process has begun
 	kept    *plan // computed, not yet stored
 	ended   []entry
+	recheck time.Duration // the last wait for the audit
 	deleted bool
 	cancel  context.CancelFunc // of the call in flight
 }
@@ -82,12 +83,30 @@ func (r *runs) claim(uid types.UID, attempt int32, now time.Time) (mark *metav1.
 // the attempt, or has begun that call before: then its result is lost and it must not be sent again.
 func (r *runs) begin(uid types.UID, attempt int32, mark *metav1.MicroTime) (ok bool) {
 	r.with(uid, func(x *run) {
-		ok = x.claimed == attempt && x.mark.Equal(mark) && x.called < attempt
-		if ok {
+		if ok = x.owns(attempt, mark); ok {
 			x.called = attempt
 		}
 	})
 	return ok
+}
+
+// owns reports whether begin would let the call of a claimed attempt start.
+func (r *runs) owns(uid types.UID, attempt int32, mark *metav1.MicroTime) (ok bool) {
+	r.with(uid, func(x *run) { ok = x.owns(attempt, mark) })
+	return ok
+}
+
+func (x *run) owns(attempt int32, mark *metav1.MicroTime) bool {
+	return x.claimed == attempt && x.mark.Equal(mark) && x.called < attempt
+}
+
+// recheck returns how long to wait before a CR whose audit is not complete is looked at again without being woken: ever longer.
+func (r *runs) recheck(uid types.UID) (wait time.Duration) {
+	r.with(uid, func(x *run) {
+		x.recheck = min(max(firstRecheck, 2*x.recheck), maxRecheck)
+		wait = x.recheck
+	})
+	return wait
 }
 
 // calling registers the cancel function of the call in flight; nil takes it away. A CR already deleted is cancelled at once.

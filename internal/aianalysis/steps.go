@@ -43,12 +43,20 @@ func (r *Reconciler) investigate(ctx context.Context, cr *v1alpha1.AIAnalysis) (
 		}
 	}
 	attempt := cr.Status.ConsecutiveFailures + 1
-	if cr.Status.InvestigationAttempt != attempt {
-		claimed := cr.Status.DeepCopy()
-		claimed.InvestigationAttempt = attempt
-		claimed.NextRetryTime = r.runs.claim(cr.UID, attempt, r.Now())
-		claimed.ObservedGeneration = cr.Generation
-		written, err := r.write(ctx, cr, claimed)
+	claimed := cr.Status.InvestigationAttempt == attempt
+	switch {
+	case claimed && !r.runs.owns(cr.UID, attempt, cr.Status.NextRetryTime):
+		p, err := r.attemptFailed(ctx, cr, interrupted(attempt))
+		return cr, p, 0, err
+	case r.Circuit.Open():
+		p, err := r.attemptFailed(ctx, cr, circuitOpen())
+		return cr, p, 0, err
+	case !claimed:
+		claim := cr.Status.DeepCopy()
+		claim.InvestigationAttempt = attempt
+		claim.NextRetryTime = r.runs.claim(cr.UID, attempt, r.Now())
+		claim.ObservedGeneration = cr.Generation
+		written, err := r.write(ctx, cr, claim)
 		if err != nil {
 			return cr, nil, 0, err
 		}
@@ -80,9 +88,14 @@ func (r *Reconciler) call(ctx context.Context, cr *v1alpha1.AIAnalysis, attempt 
 		return nil, nil
 	}
 	if failure != nil {
-		return r.attemptFailed(ctx, cr, failure, records...)
+		p, err := r.attemptFailed(ctx, cr, failure, records...)
+		if p != nil {
+			p.called = made.Duration
+		}
+		return p, err
 	}
 	p := newPlan(cr, r.Now())
+	p.called = made.Duration
 	p.audit(records...)
 	p.next.InvestigationTime = max(1, made.Duration.Milliseconds())
 	logger := log.FromContext(ctx)

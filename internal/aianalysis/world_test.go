@@ -27,6 +27,7 @@ type world struct {
 	hapi     *scriptedHolmes
 	policy   *fixedPolicy
 	audit    *memoryAudit
+	circuit  fixedCircuit
 	recorder *record.FakeRecorder
 	now      time.Time
 	key      types.NamespacedName
@@ -52,7 +53,7 @@ func newWorld(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) *
 // process is a new process on the same cluster: nothing in memory.
 func (w *world) process(c client.Client) *Reconciler {
 	return &Reconciler{
-		Client: c, Live: c, Recorder: w.recorder, HolmesGPT: w.hapi, Policy: w.policy, Audit: w.audit,
+		Client: c, Live: c, Recorder: w.recorder, HolmesGPT: w.hapi, Circuit: &w.circuit, Policy: w.policy, Audit: w.audit,
 		Metrics: NewMetrics(w.registry), Now: func() time.Time { return w.now }, Jitter: func() float64 { return 0 },
 		OnDrained: func(func()) func() bool { return func() bool { return true } },
 		Options: Options{CallTimeout: time.Minute, MaxCallTimeout: 10 * time.Minute, MaxRetries: 5, PolicyTimeout: time.Second,
@@ -182,6 +183,10 @@ func (h *scriptedHolmes) Investigate(ctx context.Context, _ *v1alpha1.AIAnalysis
 	answer := *next.answer
 	return &answer, call, nil
 }
+
+type fixedCircuit bool
+
+func (c *fixedCircuit) Open() bool { return bool(*c) }
 
 type fixedPolicy struct {
 	verdict Verdict

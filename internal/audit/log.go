@@ -36,6 +36,7 @@ type Log struct {
 	queue          []*item
 	parked         []*item // not before their time
 	tracks         map[types.UID]*track
+	deferred       map[types.NamespacedName]bool // owners whose events found the buffer full
 	mismatchLogged bool
 }
 
@@ -67,7 +68,7 @@ func New(config Config, client *Client, metrics *Metrics) *Log {
 	metrics.fill(0, config.BufferSize)
 	return &Log{
 		config: config, client: client, metrics: metrics, now: time.Now,
-		more: make(chan struct{}, 1), kick: make(chan struct{}, 1), tracks: map[types.UID]*track{},
+		more: make(chan struct{}, 1), kick: make(chan struct{}, 1), tracks: map[types.UID]*track{}, deferred: map[types.NamespacedName]bool{},
 	}
 }
 
@@ -87,6 +88,7 @@ func (l *Log) Submit(owner types.NamespacedName, events []aianalysis.AuditEvent)
 		}
 		if len(l.queue)+len(l.parked) >= l.config.BufferSize {
 			l.metrics.Deferred.Inc()
+			l.deferred[owner] = true
 			continue
 		}
 		body, err := encode(e)
@@ -164,7 +166,26 @@ func (l *Log) Left() int {
 }
 
 // Kick ends a wait after an outage: Data Storage answers again.
-func (l *Log) Kick() { signal(l.kick) }
+func (l *Log) Kick() {
+	signal(l.kick)
+	l.mu.Lock()
+	owners := l.resubmit()
+	l.mu.Unlock()
+	l.tell(owners)
+}
+
+// resubmit returns owners of deferred events, no more than there is room for; they submit them again. It needs the lock.
+func (l *Log) resubmit() (owners []types.NamespacedName) {
+	room := l.config.BufferSize - len(l.queue) - len(l.parked)
+	for owner := range l.deferred {
+		if len(owners) >= room {
+			break
+		}
+		owners = append(owners, owner)
+		delete(l.deferred, owner)
+	}
+	return owners
+}
 
 // measure needs the lock.
 func (l *Log) measure() { l.metrics.fill(len(l.queue)+len(l.parked), l.config.BufferSize) }

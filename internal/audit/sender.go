@@ -210,7 +210,7 @@ func (l *Log) stored(batch []*item, r reply) {
 			t.failing = false
 		}
 	}
-	news := l.settled(batch)
+	news := append(l.settled(batch), l.resubmit()...)
 	l.mu.Unlock()
 	l.tell(news)
 }

@@ -26,6 +26,8 @@ type Settings struct {
 	HolmesTimeout, HolmesMaxTimeout          time.Duration
 	HolmesMaxRetries, HolmesMaxResponse      int
 	BackoffBase, BackoffMax                  time.Duration
+	BreakerThreshold                         int
+	BreakerProbeInterval                     time.Duration
 
 	DataStorageURL, DataStorageTokenFile string
 	DataStorageTimeout                   time.Duration
@@ -65,6 +67,8 @@ func (s *Settings) options() []option {
 		{"holmesgpt.backoffBase", "", "", "1s", duration(&s.BackoffBase, time.Millisecond)},
 		{"holmesgpt.backoffMax", "", "", "5m", duration(&s.BackoffMax, time.Millisecond)},
 		{"holmesgpt.maxResponseBytes", "", "", "4194304", integer(&s.HolmesMaxResponse, 1024, 64<<20)},
+		{"holmesgpt.breaker.threshold", "", "", "10", integer(&s.BreakerThreshold, 1, 1000)},
+		{"holmesgpt.breaker.probeInterval", "", "", "5s", duration(&s.BreakerProbeInterval, 100*time.Millisecond)},
 		{"holmesgpt.tokenFile", "", "", "", text(&s.HolmesTokenFile)},
 		{"holmesgpt.caFile", "", "", "", text(&s.HolmesCAFile)},
 		{"datastorage.url", "datastorage-url", "DATASTORAGE_URL", "http://datastorage:8080", webURL(&s.DataStorageURL)},
