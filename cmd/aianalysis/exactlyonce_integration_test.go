@@ -123,26 +123,6 @@ func createCrowd(t *testing.T, c client.Client, namespace, kind string, n int) {
 	all.Wait()
 }
 
-// awaitCrowd returns the objects once all of them are recorded.
-func awaitCrowd(t *testing.T, c client.Client, namespace, kind string, n int) []v1alpha1.AIAnalysis {
-	t.Helper()
-	var found []v1alpha1.AIAnalysis
-	count := func(ctx context.Context) int {
-		var list v1alpha1.AIAnalysisList
-		if err := c.List(ctx, &list, client.InNamespace(namespace)); err != nil {
-			return 0
-		}
-		found = slices.DeleteFunc(list.Items, func(cr v1alpha1.AIAnalysis) bool {
-			return !strings.HasPrefix(cr.Name, kind+"-") || !recorded(&cr)
-		})
-		return len(found)
-	}
-	for _, share := range []int{n / 2, n} { // as patient as until is, for each half
-		until(t, fmt.Sprintf("%d of %d are recorded", share, n), func(ctx context.Context) bool { return count(ctx) >= share })
-	}
-	return found
-}
-
 // exactlyOnce holds one object against the calls that were made for it and the rows that are stored, and returns how many of its
 // attempts were interrupted.
 func exactlyOnce(t *testing.T, cr *v1alpha1.AIAnalysis, calls map[int]int, rows []storedEvent) (interrupted int) {
@@ -196,12 +176,13 @@ func TestExactlyOnce(t *testing.T) {
 	}
 	server := httptest.NewServer(hapi)
 	t.Cleanup(server.Close)
-	stack := newRealStack(t, leastAccess(t, c))
+	stack := newRealStack(t, leastAccess(t, c), "-race")
 	p, metrics := stack.begin(server.URL)
 
 	t.Run("200 at once, each changed by somebody else during its call", func(t *testing.T) {
+		over := watchEnds(t, c, namespace, recorded)
 		createCrowd(t, c, namespace, "conflict", crowd)
-		found, rows := awaitCrowd(t, c, namespace, "conflict", crowd), stack.stored(t)
+		found, rows := over.await(crowd), stack.stored(t)
 		for _, cr := range found {
 			if n := exactlyOnce(t, &cr, hapi.of(&cr), rows[cr.Spec.RemediationID]); n != 0 {
 				t.Errorf("%s: %d attempts interrupted", cr.Name, n)
@@ -216,6 +197,7 @@ func TestExactlyOnce(t *testing.T) {
 		}
 	})
 	t.Run("200 at once, the controller killed three times in the middle", func(t *testing.T) {
+		over := watchEnds(t, c, namespace, func(cr *v1alpha1.AIAnalysis) bool { return strings.HasPrefix(cr.Name, "killed-") && recorded(cr) })
 		mark := hapi.at(crowd / 5)
 		createCrowd(t, c, namespace, "killed", crowd)
 		for range 3 {
@@ -228,7 +210,7 @@ func TestExactlyOnce(t *testing.T) {
 			mark = hapi.at(crowd / 5) // a killed process calls no more
 			p, _ = stack.begin(server.URL)
 		}
-		found, rows := awaitCrowd(t, c, namespace, "killed", crowd), stack.stored(t)
+		found, rows := over.await(crowd), stack.stored(t)
 		interrupted, events := 0, 0
 		for _, cr := range found {
 			interrupted += exactlyOnce(t, &cr, hapi.of(&cr), rows[cr.Spec.RemediationID])

@@ -25,7 +25,7 @@ import (
 // queueDatabase is the Redis database of this package's Data Storage: other packages' tests use the first one at the same time.
 const queueDatabase = 7
 
-// realStack is the built controller beside a built Data Storage that serves, both with the race detector.
+// realStack is the built controller beside a built Data Storage that serves.
 type realStack struct {
 	t          *testing.T // whose end is theirs
 	controller string     // the binary
@@ -34,14 +34,14 @@ type realStack struct {
 	database   string     // URL of its owner
 }
 
-// newRealStack builds both programs and starts Data Storage on a database of its own.
-func newRealStack(t *testing.T, access string) *realStack {
+// newRealStack builds both programs, with these flags, and starts Data Storage on a database of its own.
+func newRealStack(t *testing.T, access string, flags ...string) *realStack {
 	t.Helper()
 	folder := t.TempDir()
 	s := &realStack{t: t, controller: filepath.Join(folder, "aianalysis"), access: access}
 	program := filepath.Join(folder, "datastorage")
 	for binary, source := range map[string]string{s.controller: ".", program: "../datastorage"} {
-		if out, err := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", binary, source).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(t.Context(), "go", append(append([]string{"build"}, flags...), "-o", binary, source)...).CombinedOutput(); err != nil {
 			t.Fatalf("building %s: %v\n%s", source, err, out)
 		}
 	}
