@@ -6,11 +6,12 @@ import (
 )
 
 // Duration is a Go duration such as 90s. It decodes leniently: a stored value that cannot be read (an older schema accepted any
-// string) leaves Duration 0 and Unreadable set, so that one such object cannot stop an informer for all others.
+// string) leaves Duration 0 and Unreadable set, so that one such object cannot stop an informer for all others. The schema checks it at
+// creation alone: a rule that fails to evaluate is not ratcheted, so such an object could never be written, nor deleted, again.
 //
 // +kubebuilder:validation:Type=string
 // +kubebuilder:validation:MaxLength=64
-// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a Go duration such as 90s or 1m30s, zero or more"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || duration(self) >= duration('0s')",optionalOldSelf=true,message="must be a Go duration such as 90s or 1m30s, zero or more"
 // +kubebuilder:object:generate=false
 type Duration struct {
 	time.Duration

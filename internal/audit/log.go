@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -175,13 +174,16 @@ func (l *Log) Kick() {
 	l.tell(owners)
 }
 
-// resubmit returns the owners of deferred events once there is room for some; they submit them again. It needs the lock.
+// resubmit returns owners of deferred events, no more than there is room for; they submit them again. It needs the lock.
 func (l *Log) resubmit() (owners []types.NamespacedName) {
-	if len(l.queue)+len(l.parked) > l.config.BufferSize/2 {
-		return nil
+	room := l.config.BufferSize - len(l.queue) - len(l.parked)
+	for owner := range l.deferred {
+		if len(owners) >= room {
+			break
+		}
+		owners = append(owners, owner)
+		delete(l.deferred, owner)
 	}
-	owners = slices.Collect(maps.Keys(l.deferred))
-	clear(l.deferred)
 	return owners
 }
 

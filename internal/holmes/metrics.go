@@ -34,6 +34,15 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 			Name: prefix + "circuit_state", Help: "Circuit to HolmesGPT-API: 0 closed, 1 half-open, 2 open."}),
 	}
 	registry.MustRegister(m.calls, m.duration, m.errors, m.circuit)
+	for _, class := range []aianalysis.Class{aianalysis.ClassTimeout, aianalysis.ClassNetwork, aianalysis.ClassTransient, aianalysis.ClassRateLimit} {
+		m.errors.WithLabelValues(string(class), "false")
+	}
+	for _, class := range []aianalysis.Class{
+		aianalysis.ClassNetwork, aianalysis.ClassTransient, aianalysis.ClassPermanent, aianalysis.ClassAuthentication,
+		aianalysis.ClassAuthorization, aianalysis.ClassConfiguration, aianalysis.ClassInvalidResponse,
+	} {
+		m.errors.WithLabelValues(string(class), "true")
+	}
 	for _, endpoint := range endpoints {
 		m.calls.WithLabelValues(endpoint, "200")
 		m.duration.WithLabelValues(endpoint)
