@@ -31,8 +31,8 @@ const (
 	answerRecovered = `{` + answerHead + `,"analysis_confidence":0.9,"can_recover":true` + answerWorkflow + `}`
 )
 
-// story is what HolmesGPT-API says in a sample, and where the sample ends.
-type story struct {
+// ending is what HolmesGPT-API says in a sample, and where the sample ends.
+type ending struct {
 	status int    // of the answer; 0: none comes
 	answer string // of HolmesGPT-API
 
@@ -42,7 +42,7 @@ type story struct {
 	human    bool   // whether it wants an approval
 }
 
-var stories = map[string]story{
+var endings = map[string]ending{
 	"incident":            {200, answerSure, v1alpha1.PhaseCompleted, "/", "Auto-approved", false},
 	"minimal":             {200, answerSure, v1alpha1.PhaseCompleted, "/", "Auto-approved", false},
 	"recovery":            {200, answerRecovered, v1alpha1.PhaseCompleted, "/", "Auto-approved", false},
@@ -99,8 +99,8 @@ func samples(t *testing.T) map[string]*unstructured.Unstructured {
 	return all
 }
 
-// tellStory answers by the object's name.
-func tellStory(w http.ResponseWriter, r *http.Request) {
+// tellSample answers by the object's name.
+func tellSample(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Name string `json:"incident_id"`
 	}
@@ -111,7 +111,7 @@ func tellStory(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = json.Unmarshal(content, &body)
 	}
-	s, known := stories[body.Name]
+	s, known := endings[body.Name]
 	switch {
 	case err != nil || !known:
 		w.WriteHeader(http.StatusNotImplemented)
@@ -131,7 +131,7 @@ func tellStory(w http.ResponseWriter, r *http.Request) {
 func TestSamples(t *testing.T) {
 	c, namespace := cluster(t)
 	all := samples(t)
-	hapi := httptest.NewServer(http.HandlerFunc(tellStory))
+	hapi := httptest.NewServer(http.HandlerFunc(tellSample))
 	store := &fakeStore{namespace: namespace, events: map[string]map[string]any{}}
 	storeServer := httptest.NewServer(store)
 	t.Cleanup(hapi.Close)
@@ -142,7 +142,7 @@ func TestSamples(t *testing.T) {
 	}
 	launch(t, t, leastAccess(t, c), "--config", config, "--holmesgpt-api-url", hapi.URL, "--datastorage-url", storeServer.URL)
 	for name, object := range all {
-		if _, told := stories[name]; !told {
+		if _, told := endings[name]; !told {
 			t.Errorf("%s: nobody says how it ends", name)
 		}
 		object.SetNamespace(namespace)
@@ -150,7 +150,7 @@ func TestSamples(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, s := range stories {
+	for name, s := range endings {
 		t.Run(name, func(t *testing.T) {
 			cr := await(t, c, namespace, name, "recorded", recorded)
 			comment := firstLines(t, name)
