@@ -92,6 +92,7 @@ func TestBench(t *testing.T) {
 	t.Cleanup(storeServer.Close)
 	stack := &realStack{t: t, controller: filepath.Join(t.TempDir(), "aianalysis"), access: leastAccess(t, c), store: storeServer.URL}
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-gcflags=all=-l", "-ldflags=-s -w -funcalign=8", "-o", stack.controller, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil { // as docker/aianalysis.Dockerfile does
 		t.Fatalf("%v\n%s", err, out)
 	}
