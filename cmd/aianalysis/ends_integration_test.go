@@ -24,30 +24,42 @@ type ends struct {
 	of map[string]v1alpha1.AIAnalysis
 }
 
-// watchEnds begins to watch. The watch ends with the test.
+// watchEnds begins to watch. The API server ends a watch that does not keep up with a crowd; then another one begins, which tells
+// first of all that is there.
 func watchEnds(t *testing.T, c client.WithWatch, namespace string, over func(*v1alpha1.AIAnalysis) bool) *ends {
 	t.Helper()
-	w, err := c.Watch(t.Context(), &v1alpha1.AIAnalysisList{}, client.InNamespace(namespace))
-	if err != nil {
-		t.Fatal(err)
-	}
 	e := &ends{t: t, of: map[string]v1alpha1.AIAnalysis{}}
+	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for event := range w.ResultChan() {
-			if cr, ok := event.Object.(*v1alpha1.AIAnalysis); ok && event.Type != watch.Deleted && over(cr) {
-				e.mu.Lock()
-				e.of[cr.Name] = *cr
-				e.mu.Unlock()
+		for ctx.Err() == nil {
+			w, err := c.Watch(ctx, &v1alpha1.AIAnalysisList{}, client.InNamespace(namespace))
+			if err != nil {
+				if ctx.Err() == nil {
+					t.Errorf("watching: %v", err)
+				}
+				return
 			}
+			e.collect(w.ResultChan(), over)
+			w.Stop()
 		}
 	}()
 	t.Cleanup(func() {
-		w.Stop()
+		cancel()
 		<-ended
 	})
 	return e
+}
+
+func (e *ends) collect(events <-chan watch.Event, over func(*v1alpha1.AIAnalysis) bool) {
+	for event := range events {
+		if cr, ok := event.Object.(*v1alpha1.AIAnalysis); ok && event.Type != watch.Deleted && over(cr) {
+			e.mu.Lock()
+			e.of[cr.Name] = *cr
+			e.mu.Unlock()
+		}
+	}
 }
 
 func (e *ends) count() int {
