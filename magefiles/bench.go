@@ -23,6 +23,11 @@ func (Bench) DataStorage() error {
 	return reach("bench:dataStorage", options{}, "bench:datastorage")
 }
 
+// AIAnalysis measures the controller against the goals of its page: overhead of a step, memory, requests of an analysis.
+func (Bench) AIAnalysis() error {
+	return reach("bench:aianalysis", options{}, "bench:aianalysis")
+}
+
 // errGate is a goal that was missed.
 var errGate = errors.New("a goal was missed")
 
@@ -50,6 +55,24 @@ func benchDataStorage(ctx context.Context, h *stage.Handle) (err error) {
 	testErr := goTest(ctx, h, append(pair.env, "KUBERNAUT_TEST_ENGINE="+string(s.engine.Name),
 		"KUBERNAUT_TEST_POSTGRES_CONTAINER="+pair.postgres.id, "KUBERNAUT_BENCH_OUT="+out),
 		"-tags=bench", "-run=^TestBench$", "-count=1", "-timeout=25m", "./cmd/datastorage")
+	return s.gate(out, testErr)
+}
+
+func benchAIAnalysis(ctx context.Context, h *stage.Handle) (err error) {
+	s := current.session
+	kubeconfig, down, err := s.apiServer(ctx, h)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, down()) }()
+	out := filepath.Join(s.dir, "bench.json")
+	testErr := goTest(ctx, h, []string{"KUBERNAUT_TEST_KUBECONFIG=" + kubeconfig, "KUBERNAUT_BENCH_OUT=" + out},
+		"-tags=integration,bench", "-run=^TestBench$", "-count=1", "-timeout=25m", "./cmd/aianalysis")
+	return s.gate(out, testErr)
+}
+
+// gate shows a bench and ends it with errGate if it missed a goal.
+func (s *session) gate(out string, testErr error) error {
 	missed, err := s.printFigures(out)
 	if missed > 0 {
 		return fmt.Errorf("%w: %d of them", errGate, missed)

@@ -46,10 +46,12 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 func (d *Duration) DeepCopyInto(out *Duration) { *out = *d }
 
 // Time is an RFC 3339 time of a spec. Like Duration it decodes leniently, for the same reason: an unreadable value is the zero time.
+// The API server takes a list where a string with a format is wanted; only the rule refuses it, since it cannot be evaluated then.
 //
 // +kubebuilder:validation:Type=string
 // +kubebuilder:validation:Format=date-time
 // +kubebuilder:validation:Pattern=`^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`
+// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 time"
 // +kubebuilder:object:generate=false
 type Time struct {
 	time.Time

@@ -197,6 +197,7 @@ func TestSchemaRefuses(t *testing.T) {
 		{failure + ".failedStepIndex", int64(-1), "should be greater than or equal to 0"},
 		{failure + ".exitCode", int64(3000000000), "must be of type integer with format int32"},
 		{failure + ".failedAt", "yesterday", "must be of type date-time"},
+		{failure + ".failedAt", []any{"2025-12-29T09:02:44Z"}, "must be an RFC 3339 time"},
 		{failure + ".failedAt", "2025-12-29t09:02:44z", "should match '^"},
 		{failure + ".failedAt", "2025-12-29T09:02:44+25:00", "should match '^"},
 		{"spec.timeoutConfig", map[string]any{"investigatingTimeout": "abc"}, timeout},
