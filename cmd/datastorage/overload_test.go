@@ -53,7 +53,10 @@ func (i installation) post(ctx context.Context, client *http.Client, id uuid.UUI
 		return answer{err: err}
 	}
 	defer func() { _ = got.Body.Close() }()
-	_, err = io.Copy(io.Discard, got.Body)
+	text, err := io.ReadAll(got.Body)
+	if bytes.Contains(text, []byte("canary")) {
+		err = fmt.Errorf("the answer shows event data (O5): %s", text)
+	}
 	return answer{got.StatusCode, got.Header.Get("Retry-After"), time.Since(start), err}
 }
 
@@ -87,7 +90,7 @@ func TestMoreWritersThanConnections(t *testing.T) {
 	most := i.watchConnections(watch, t)
 	answers := i.flood(t.Context(), 50, 2*time.Second)
 	for _, a := range answers {
-		if a.status != http.StatusCreated {
+		if a.status != http.StatusCreated || a.err != nil {
 			t.Fatalf("one of %d: %+v", len(answers), a)
 		}
 	}
@@ -161,7 +164,18 @@ func (i installation) process(t *testing.T, environ ...string) (*exec.Cmd, *os.F
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = child.Process.Kill(); noCanary(t, lines.Name()) })
+	t.Cleanup(func() {
+		if child.ProcessState == nil { // a test that waited for its end has read the metrics before
+			i.metricsHaveNoCanary(t)
+			_ = child.Process.Kill()
+			_ = child.Wait()
+		}
+		text, err := os.ReadFile(lines.Name())
+		if err != nil {
+			t.Error(err)
+		}
+		noCanary(t, "the log", string(text))
+	})
 	return child, lines
 }
 
@@ -207,7 +221,7 @@ func (i installation) recovers(t *testing.T, limit time.Duration) {
 			t.Fatal("writes are still in work")
 		}
 	}
-	if a := i.post(t.Context(), sender(1), uuid.New()); a.status != http.StatusCreated || time.Since(start) > limit {
+	if a := i.post(t.Context(), sender(1), uuid.New()); a.status != http.StatusCreated || a.err != nil || time.Since(start) > limit {
 		t.Errorf("%s later: %+v", time.Since(start), a)
 	}
 }
@@ -227,6 +241,8 @@ func TestWriteOverload(t *testing.T) {
 	for _, a := range i.flood(t.Context(), writers, 3*time.Second) {
 		slowest = max(slowest, a.took)
 		switch {
+		case a.err != nil:
+			t.Fatal(a.err)
 		case a.status == http.StatusCreated:
 			stored.Add(1)
 		case a.status == http.StatusServiceUnavailable && a.retryAfter != "":
@@ -244,6 +260,7 @@ func TestWriteOverload(t *testing.T) {
 	if stored.Load() == 0 { // how many are refused depends on the machine
 		t.Error("nothing was stored")
 	}
+	i.metricsHaveNoCanary(t)
 	if err := child.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
