@@ -40,13 +40,18 @@ func newRig(t *testing.T) rig {
 	return r
 }
 
-func (r rig) do(t *testing.T, args ...string) {
+func (r rig) do(t *testing.T, args ...string) { t.Helper(); _ = r.output(t, args...) }
+
+// output is what the engine says.
+func (r rig) output(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, r.engine, args...).CombinedOutput(); err != nil {
+	out, err := exec.CommandContext(ctx, r.engine, args...).CombinedOutput()
+	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", r.engine, strings.Join(args, " "), err, out)
 	}
+	return strings.TrimSpace(string(out))
 }
 
 func (r rig) stopPostgres(t *testing.T) { t.Helper(); r.do(t, "stop", "-t", "1", r.postgres) }
