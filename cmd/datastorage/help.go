@@ -47,8 +47,9 @@ files and changes nothing.
 `,
 	"seed": `datastorage seed FILE [--wait 60s]
 
-Adds the workflows of a YAML or JSON list, at least one, to the catalog, all or none. content_file may stand for content, and a missing
-content_hash is computed. A version that is there already is skipped if it is the same, else nothing is added: exit code 1.
+Adds the workflows of a YAML or JSON list, at least one, to the catalog, all or none. content_file may stand for content, and
+a missing content_hash is computed. A version that is there already is skipped if it is the same, else nothing is added: exit
+code 1.
 `,
 	"partitions": `datastorage partitions
 datastorage partitions --repair
