@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/magefile/mage/mg"
 
@@ -75,12 +76,12 @@ func benchAIAnalysis(ctx context.Context, h *stage.Handle) (err error) {
 func (s *session) gate(out string, testErr error) error {
 	missed, err := s.printFigures(out)
 	if missed > 0 {
-		return fmt.Errorf("%w: %d of them", errGate, missed)
+		return errors.Join(fmt.Errorf("%w: %d of them", errGate, missed), testErr, err)
 	}
 	return errors.Join(testErr, err)
 }
 
-// printFigures shows a bench and tells how many goals it missed.
+// printFigures shows a bench, the spread of several runs beside their median, and tells how many goals it missed.
 func (s *session) printFigures(file string) (missed int, err error) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -91,7 +92,10 @@ func (s *session) printFigures(file string) (missed int, err error) {
 		return 0, fmt.Errorf("reading the figures: %w", err)
 	}
 	for _, g := range all.Goals {
-		word, bound := "", "at least"
+		word, bound, spread := "", "at least", ""
+		if len(g.Runs) > 1 {
+			spread = fmt.Sprintf("(%.3f .. %.3f)", slices.Min(g.Runs), slices.Max(g.Runs))
+		}
 		if g.AtMost {
 			bound = "at most"
 		}
@@ -99,7 +103,7 @@ func (s *session) printFigures(file string) (missed int, err error) {
 			missed++
 			word = "  MISSED"
 		}
-		s.print.say("%-52s %12.3f %-7s %s %g%s", g.Name, g.Median, g.Unit, bound, g.Target, word)
+		s.print.say("%-52s %12.3f %-7s %-26s %s %g%s", g.Name, g.Median, g.Unit, spread, bound, g.Target, word)
 	}
 	return missed, nil
 }

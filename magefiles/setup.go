@@ -21,7 +21,7 @@ import (
 
 // Debian packages by what they are for.
 var (
-	always    = []string{"ca-certificates", "gcc", "git", "libc6-dev", "python3-venv"}
+	always    = []string{"ca-certificates", "curl", "gcc", "git", "libc6-dev", "python3-venv"}
 	forPodman = []string{"podman", "buildah", "runc", "netavark", "aardvark-dns", "containernetworking-plugins", "iptables", "nftables", "conntrack"}
 	forDebian = []string{"mmdebstrap", "debian-archive-keyring"}
 )

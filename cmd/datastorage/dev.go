@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,7 +57,12 @@ func (p program) serveDev(ctx context.Context) (err error) {
 		said, _ := os.ReadFile(filepath.Join(folder, "postgres.log")) // absent: it said nothing
 		return fmt.Errorf("%w\nPostgreSQL says:\n%s", err, said)
 	}
-	fmt.Fprintln(p.stdout, "serving on http://127.0.0.1:8080 until Ctrl-C; everything is removed then")
+	c, _, err := p.config(config)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "serving on http://%s until Ctrl-C; everything is removed then\nother commands, such as seed: --config %s\n",
+		net.JoinHostPort(c.Server.Host, strconv.Itoa(c.Server.Port)), config)
 	p.args = []string{"--config", config}
 	return p.serve(ctx)
 }

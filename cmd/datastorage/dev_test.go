@@ -1,72 +1,79 @@
-//go:build integration
+//go:build faults
 
 package main
 
 import (
 	"bytes"
-	"fmt"
-	"net/http"
-	"os"
+	"context"
+	"errors"
 	"os/exec"
-	"path/filepath"
+	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
 
-// O7: with the programs of PostgreSQL on this host it serves, and leaves nothing; without them it says what to install.
-func TestDev(t *testing.T) {
-	program := buildService(t)
-	folder := t.TempDir()
-	for _, open := range []string{filepath.Dir(folder), folder, filepath.Dir(program)} { // an ordinary user goes in and out
-		if err := os.Chmod(open, 0o777); err != nil {
-			t.Fatal(err)
+// dev is serve --dev in the two containers, because one has the programs of PostgreSQL, whatever this host has, and the
+// other has not. With them it serves within 5 s, takes a seed by the configuration that it prints, and leaves nothing;
+// without them it says what to install.
+func (r rig) dev(t *testing.T) {
+	binary := buildService(t)
+	for _, container := range []string{r.postgres, r.redis} {
+		r.do(t, "cp", binary, container+":/tmp/datastorage")
+	}
+	r.do(t, "cp", testClusterSeed, r.postgres+":/tmp/workflows.yaml")
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, r.engine, "exec", "--user=redis", r.redis, "/tmp/datastorage", "serve", "--dev").CombinedOutput()
+	var failed *exec.ExitError
+	if !errors.As(err, &failed) || failed.ExitCode() != 3 || !strings.Contains(string(out), "install the package postgresql") {
+		t.Errorf("without PostgreSQL: %v\n%s", err, out)
+	}
+
+	best := time.Hour
+	for range 3 { // a busy neighbour spoils one of them
+		if best = min(best, r.devServes(t)); best <= 5*time.Second {
+			return
 		}
 	}
-	port := freePort(t)
-	child := exec.Command(program, "serve", "--dev")
-	child.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + folder, fmt.Sprintf("DATASTORAGE_SERVER_PORT=%d", port)}
-	var lines bytes.Buffer
-	child.Stderr = &lines
-	if os.Geteuid() == 0 {
-		const nobody = 65534
-		child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, NoSetGroups: true}}
-	}
+	t.Errorf("serves after %s", best)
+}
+
+// devReady waits in the container until the service is ready.
+const devReady = `until { printf 'GET /health/ready HTTP/1.0\r\nHost: dev\r\n\r\n' >&3 && grep -q '"ready"' <&3; } 3<>/dev/tcp/127.0.0.1/8080
+	do sleep 0.05; done 2>/dev/null`
+
+// devServes runs it once and tells how long it took until it was ready.
+func (r rig) devServes(t *testing.T) time.Duration {
+	t.Helper()
+	const folder = "/tmp/dev"
+	r.do(t, "exec", "--user=postgres", r.postgres, "mkdir", "-p", folder)
+	var says, told bytes.Buffer
+	start := time.Now()
+	child := exec.Command(r.engine, "exec", "--user=postgres", "--env=TMPDIR="+folder, r.postgres,
+		"bash", "-c", "echo $$ >/tmp/dev.pid; exec /tmp/datastorage serve --dev")
+	child.Stdout, child.Stderr = &told, &says
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- child.Wait() }()
-	client := http.Client{Timeout: time.Second}
-	tick, late := time.NewTicker(50*time.Millisecond), time.After(time.Minute)
-	defer tick.Stop()
-	for serving := false; !serving; {
-		select {
-		case err := <-ended:
-			if _, found := findPostgres(t.Context(), 1); found == nil || child.ProcessState.ExitCode() != 3 || !strings.Contains(lines.String(), "install the package postgresql") {
-				t.Fatalf("%v\n%s", err, &lines)
-			}
-			t.Log("no PostgreSQL on this host: exit code 3")
-			return
-		case <-late:
-			_ = child.Process.Kill()
-			t.Fatalf("not ready after a minute\n%s", &lines)
-		case <-tick.C:
-		}
-		answer, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/health/ready", port))
-		if err == nil {
-			serving = answer.StatusCode == http.StatusOK
-			_ = answer.Body.Close()
-		}
+	t.Cleanup(func() { _ = child.Process.Kill() }) // it may have ended
+	r.do(t, "exec", "--user=postgres", r.postgres, "timeout", "50", "bash", "-c", devReady)
+	took := time.Since(start)
+	t.Logf("serves after %s", took)
+	config := r.output(t, "exec", "--user=postgres", r.postgres, "bash", "-c", "echo "+folder+"/datastorage-dev-*/config.yaml")
+	if out := r.output(t, "exec", "--user=postgres", r.postgres, "/tmp/datastorage", "seed", "/tmp/workflows.yaml", "--config", config); !strings.Contains(out, "18 created") {
+		t.Errorf("seed: %s", out)
 	}
-	if err := child.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
+	r.do(t, "exec", "--user=postgres", r.postgres, "bash", "-c", "kill $(cat /tmp/dev.pid)")
+	if err := child.Wait(); err != nil {
+		t.Errorf("ended with %v\n%s", err, &says)
 	}
-	if err := <-ended; err != nil {
-		t.Errorf("ended with %v\n%s", err, &lines)
+	if !regexp.MustCompile(`(?m)^serving on http://127\.0\.0\.1:8080 until`).MatchString(told.String()) || !strings.Contains(told.String(), "--config "+config) {
+		t.Errorf("it tells\n%s", &told)
 	}
-	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
-		t.Errorf("left %v, %v", left, err)
+	if left := r.output(t, "exec", "--user=postgres", r.postgres, "ls", "-A", folder); left != "" {
+		t.Errorf("left %s", left)
 	}
+	return took
 }

@@ -75,6 +75,9 @@ func (p program) listDead(ctx context.Context, queue *dlq.Queue, limit int) erro
 
 func (p program) replay(ctx context.Context, queue *dlq.Queue) error {
 	n, err := queue.Replay(ctx)
+	if err != nil && n == 0 {
+		return err
+	}
 	_, printErr := fmt.Fprintf(p.stdout, "%d events put back to the queue\n", n)
 	return errors.Join(err, printErr)
 }

@@ -21,9 +21,11 @@ import (
 // The promise of the service, against real servers that are stopped and killed: nothing acknowledged is lost or doubled.
 func TestFaults(t *testing.T) {
 	r := newRig(t)
+	t.Run("O7 serve --dev with and without PostgreSQL", r.dev)
 	t.Run("D1 queued events become the same rows as direct ones", r.sameRows)
 	t.Run("D2 degraded within seconds, quick afterwards", r.degraded)
 	t.Run("D3 both stores away", r.bothAway)
+	t.Run("D4 Redis has no memory left", r.outOfMemory)
 	t.Run("D5 killed at random moments", r.killed)
 	t.Run("D7 two replicas drain in order", r.twoReplicas)
 	t.Run("ten thousand events through every fault", r.everyFault)
@@ -110,7 +112,7 @@ func (r rig) degraded(t *testing.T) {
 	r.killPostgres(t)
 	stopped := time.Now()
 	c.deliver(t, i, sent[20])
-	if took := time.Since(stopped); took > senderPatience || c.queued.Load() != 1 {
+	if took := time.Since(stopped); took > 4*time.Second || c.queued.Load() != 1 {
 		t.Errorf("the first event after the stop: %d queued, after %s", c.queued.Load(), took)
 	}
 	i.eventually(t, "/health/ready", degraded)
@@ -127,7 +129,8 @@ func (r rig) degraded(t *testing.T) {
 		best = min(best, took[98])
 	}
 	t.Logf("p99 of degraded writes: %s", best)
-	// The goal, 50 ms, is measured by the bench; here it counts that nothing waits for PostgreSQL, which would be 2 s.
+	// The promise, 50 ms, is for the program as it is shipped, and bench:dataStorage measures it. This one is built with the race
+	// detector; here it counts that nothing waits for PostgreSQL, which would be 2 s.
 	if best > 500*time.Millisecond {
 		t.Errorf("p99 of degraded writes is %s", best)
 	}

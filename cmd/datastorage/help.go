@@ -42,12 +42,14 @@ datastorage migrate status [--wait 60s]
 
 Brings the schema up to date as its owner (database.owner_secrets_file), makes the partitions of the coming months and gives
 the application's role its rights. Any number may run at once: one works, the others wait. A file that fails is named with
-its line, and nothing of it stays. status lists the files and changes nothing.
+its line, and nothing of it stays. --create-app-role makes the role, for which the owner needs CREATEROLE. status lists the
+files and changes nothing.
 `,
 	"seed": `datastorage seed FILE [--wait 60s]
 
-Adds the workflows of a YAML or JSON list to the catalog, all or none. content_file may stand for content, and a missing
-content_hash is computed. A version that is there already is skipped if it is the same, else nothing is added: exit code 1.
+Adds the workflows of a YAML or JSON list, at least one, to the catalog, all or none. content_file may stand for content, and
+a missing content_hash is computed. A version that is there already is skipped if it is the same, else nothing is added: exit
+code 1.
 `,
 	"partitions": `datastorage partitions
 datastorage partitions --repair

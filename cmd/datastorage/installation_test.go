@@ -98,8 +98,9 @@ func freePort(t *testing.T) int {
 // command runs one to its end.
 func (i installation) command(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	var out bytes.Buffer
-	err := program{args: append(args, "--config", i.config), stdout: &out, stderr: io.Discard}.run(t.Context())
+	var out, errs bytes.Buffer
+	err := program{args: append(args, "--config", i.config), stdout: &out, stderr: &errs}.run(t.Context())
+	noCanary(t, "the output of "+args[0], fmt.Sprint(&out, &errs, err))
 	return out.String(), err
 }
 
@@ -131,16 +132,38 @@ func (i installation) start(t *testing.T, environ ...string) (lines *log, stop f
 		ended <- program{args: []string{"serve", "--config", i.config}, environ: environ, stdout: io.Discard, stderr: lines,
 			serviceAccount: i.serviceAccount}.run(ctx)
 	}()
-	stop = sync.OnceValue(func() error { cancel(); return <-ended })
-	t.Cleanup(func() {
-		_, metrics := i.get(t, "/metrics")
-		_ = stop()
-		// O5: secrets and event_data of all tests hold the word.
-		if strings.Contains(lines.String()+metrics, "canary") {
-			t.Error("a secret or event data is in the log or in the metrics")
+	stop = sync.OnceValue(func() (err error) {
+		defer cancel()
+		select {
+		case err = <-ended: // by itself
+		default:
+			i.metricsHaveNoCanary(t)
+			cancel()
+			err = <-ended
 		}
+		noCanary(t, "the log", lines.String())
+		return err
 	})
+	t.Cleanup(func() { _ = stop() }) // a test that cares for the error stops it itself
 	return lines, stop
+}
+
+// noCanary is O5: secrets and event_data of all tests hold the word, which nothing that others can read may show.
+func noCanary(t *testing.T, where, text string) {
+	t.Helper()
+	if strings.Contains(text, "canary") {
+		t.Errorf("a secret or event data is in %s (O5)", where)
+	}
+}
+
+// metricsHaveNoCanary reads the metrics of a service that is up.
+func (i installation) metricsHaveNoCanary(t *testing.T) {
+	t.Helper()
+	status, metrics := i.get(t, "/metrics")
+	if status != http.StatusOK {
+		t.Errorf("/metrics at the end: %d %s", status, metrics)
+	}
+	noCanary(t, "the metrics", metrics)
 }
 
 func (i installation) get(t *testing.T, path string) (int, string) {
@@ -158,8 +181,8 @@ func (i installation) get(t *testing.T, path string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if answer.StatusCode >= 400 && bytes.Contains(body, []byte("canary")) {
-		t.Errorf("a problem shows a secret or event data (O5): %s", body)
+	if answer.StatusCode >= 400 {
+		noCanary(t, "a problem", string(body))
 	}
 	return answer.StatusCode, string(body)
 }

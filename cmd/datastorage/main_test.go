@@ -25,6 +25,9 @@ func TestUsage(t *testing.T) {
 	noSecret := file("no-secret.yaml", strings.Replace(good, folder+"/secret", folder+"/absent", 1))
 	goodPath := file("good.yaml", good)
 	seed := file("seed.yaml", "- {workflow_name: w}\n- {version: '1'}\n")
+	object := file("object.yaml", "workflows: [{workflow_name: w}]\n")
+	words := file("words.yaml", "- w\n- {version: '1'}\n")
+	nothing, noList := file("nothing.yaml", "# nothing yet\n"), file("no-list.json", "[]")
 	for _, c := range []struct {
 		name, args, environ string
 		code                int
@@ -59,13 +62,21 @@ func TestUsage(t *testing.T) {
 		{"secret is not there", "serve --config " + noSecret, "", 2, []string{"absent"}},
 		{"no owner", "migrate --config " + goodPath, "", 2, []string{"database.owner_secrets_file"}},
 		{"seed of bad workflows", "seed " + seed + " --config " + goodPath, "", 1, []string{"workflow 1 (w)", "workflow 2", "is required"}},
+		{"seed that is no list", "seed " + object + " --config " + goodPath, "", 1, []string{`object.yaml": must be a YAML or JSON list of workflows`}},
+		{"seed of words", "seed " + words + " --config " + goodPath, "", 1, []string{"workflow 1: must be an object", "workflow 2", "is required"}},
+		{"seed of nothing", "seed " + nothing + " --config " + goodPath, "", 1, []string{`nothing.yaml": holds no workflow`}},
+		{"seed of an empty list", "seed " + noList + " --config " + goodPath, "", 1, []string{`no-list.json": holds no workflow`}},
+		{"replay without Redis", "dlq replay --config " + goodPath, "DATASTORAGE_REDIS_ADDR=127.0.0.1:1", 1, []string{"reading the dead-letter stream"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var out bytes.Buffer
-			p := program{args: strings.Fields(c.args), environ: []string{c.environ}, stdout: &out, stderr: &out}
+			var out, log bytes.Buffer
+			p := program{args: strings.Fields(c.args), environ: []string{c.environ}, stdout: &out, stderr: &log}
 			err := p.run(t.Context())
 			if got := exitCode(err); got != c.code {
 				t.Fatalf("exit code %d, want %d: %v", got, c.code, err)
+			}
+			if err != nil && out.Len() > 0 {
+				t.Errorf("says before its error: %s", &out)
 			}
 			for _, want := range c.says {
 				if err == nil || !strings.Contains(err.Error(), want) {

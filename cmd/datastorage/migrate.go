@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 func (p program) migrate(ctx context.Context) error {
 	set, path := flags("migrate")
 	wait := set.Duration("wait", time.Minute, "how long PostgreSQL may take to answer")
-	createRole := set.Bool("create-app-role", false, "make the application's role with the password of its secret file")
+	createRole := set.Bool("create-app-role", false, "make the application's role with the password of its secret file; the owner needs CREATEROLE")
 	args, err := p.parse(set, 0, 1)
 	if err != nil {
 		return err
@@ -41,7 +42,7 @@ func (p program) migrate(ctx context.Context) error {
 		return err
 	}
 	outcome, err := migration.Run(ctx)
-	if err != nil {
+	if err := errors.Join(err, p.reportFiles(outcome.Applied)); err != nil {
 		return err
 	}
 	if outcome.Owner.Superuser {
@@ -67,12 +68,17 @@ func (p program) migrationStatus(ctx context.Context, migration postgres.Migrati
 	return nil
 }
 
-func (p program) report(outcome postgres.Outcome, appRole string) error {
-	for _, applied := range outcome.Applied {
+// reportFiles tells what was applied, also before a failure.
+func (p program) reportFiles(files []postgres.Applied) error {
+	for _, applied := range files {
 		if _, err := fmt.Fprintf(p.stdout, "applied %s in %s\n", applied.File, applied.Took.Round(time.Millisecond)); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+func (p program) report(outcome postgres.Outcome, appRole string) error {
 	role := "kept"
 	if outcome.RoleCreated {
 		role = "created"

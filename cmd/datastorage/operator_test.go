@@ -5,12 +5,16 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"os"
 	"os/exec"
 	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 func TestPartitionsCommand(t *testing.T) {
@@ -123,6 +127,9 @@ func TestMigrateFails(t *testing.T) {
 			statement(t, i.admin(t), `CREATE TABLE `+theirs+` ()`) // somebody else's
 			before := i.schema(t)
 			code, out, errs := i.migrator(t, binary)()
+			if told := strings.Contains(out, "applied 00001_audit_events.sql"); told != (file != "00001_audit_events.sql") {
+				t.Errorf("the files before it: %s", out)
+			}
 			if code != 1 || !regexp.MustCompile(`applying `+file+`, line \d+: .*42P07`).MatchString(errs) {
 				t.Errorf("exit code %d: %s\n%s", code, errs, out)
 			}
@@ -138,6 +145,27 @@ func TestMigrateFails(t *testing.T) {
 				t.Errorf("afterwards: exit code %d: %s\n%s", code, errs, out)
 			}
 		})
+	}
+}
+
+// An owner who may not make roles: migrate fails, but tells the files that it has applied before.
+func TestMigrateWithoutCreateRole(t *testing.T) {
+	i := install(t)
+	owner := pgx.Identifier{i.database + "_owner"}.Sanitize()
+	statement(t, i.admin(t), `CREATE ROLE `+owner+` LOGIN PASSWORD 'canary-of-the-owner'`)
+	t.Cleanup(func() {
+		statement(t, i.admin(t), `DROP OWNED BY `+owner+` CASCADE`)
+		statement(t, i.admin(t), `DROP ROLE `+owner)
+	})
+	statement(t, i.admin(t), `ALTER SCHEMA public OWNER TO `+owner)
+	statement(t, i.admin(t), `GRANT CREATE, TEMPORARY ON DATABASE `+pgx.Identifier{i.database}.Sanitize()+` TO `+owner)
+	secret := fmt.Sprintf("username: %q\npassword: canary-of-the-owner\n", i.database+"_owner")
+	if err := os.WriteFile(i.settings(t).Database.OwnerSecretsFile, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := i.command(t, "migrate", "--create-app-role")
+	if exitCode(err) != 1 || !strings.Contains(err.Error(), "the owner needs CREATEROLE") || strings.Count(out, "applied 0") != 3 {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

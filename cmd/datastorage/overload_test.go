@@ -11,68 +11,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
-
-// sender is a client that can keep many connections.
-func sender(connections int) *http.Client {
-	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute}}
-}
-
-// answer of one write.
-type answer struct {
-	status     int
-	retryAfter string
-	took       time.Duration
-	err        error
-}
-
-func (i installation) post(ctx context.Context, client *http.Client, id uuid.UUID) (a answer) {
-	body := fmt.Sprintf(`{"event_id":%q,"version":"1.0","event_type":"aianalysis.test","event_timestamp":%q,"event_category":"analysis",
-		"event_action":"test","event_outcome":"success","correlation_id":"overload","event_data":{"canary":%q}}`,
-		id, time.Now().UTC().Format(time.RFC3339Nano), strings.Repeat("x", 700))
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, i.url+"/api/v1/audit/events", strings.NewReader(body))
-	if err != nil {
-		return answer{err: err}
-	}
-	r.Header.Set("Content-Type", "application/json")
-	start := time.Now()
-	got, err := client.Do(r)
-	if err != nil {
-		return answer{err: err}
-	}
-	defer func() { _ = got.Body.Close() }()
-	_, err = io.Copy(io.Discard, got.Body)
-	return answer{got.StatusCode, got.Header.Get("Retry-After"), time.Since(start), err}
-}
-
-// flood has writers that write one event after the other until the time is over; it tells what they were answered.
-func (i installation) flood(ctx context.Context, writers int, lasting time.Duration) []answer {
-	client, end := sender(writers), time.Now().Add(lasting)
-	defer client.CloseIdleConnections()
-	answers := make([][]answer, writers)
-	var all sync.WaitGroup
-	for n := range writers {
-		all.Go(func() {
-			for time.Now().Before(end) {
-				answers[n] = append(answers[n], i.post(ctx, client, uuid.New()))
-			}
-		})
-	}
-	all.Wait()
-	return slices.Concat(answers...)
-}
 
 // A9: more writers than connections wait for one; none is refused, and PostgreSQL sees no more than was configured.
 func TestMoreWritersThanConnections(t *testing.T) {
@@ -87,7 +33,7 @@ func TestMoreWritersThanConnections(t *testing.T) {
 	most := i.watchConnections(watch, t)
 	answers := i.flood(t.Context(), 50, 2*time.Second)
 	for _, a := range answers {
-		if a.status != http.StatusCreated {
+		if a.status != http.StatusCreated || a.err != nil {
 			t.Fatalf("one of %d: %+v", len(answers), a)
 		}
 	}
@@ -136,18 +82,6 @@ func (i installation) watchConnections(ctx context.Context, t *testing.T) <-chan
 	return result
 }
 
-// buildService makes the program as the image has it; with the race detector its memory would say nothing.
-func buildService(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "datastorage")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the service: %v\n%s", err, out)
-	}
-	return path
-}
-
 // process serves as a child until it is stopped; its log is a file, because a reader of this test would slow it down.
 func (i installation) process(t *testing.T, environ ...string) (*exec.Cmd, *os.File) {
 	t.Helper()
@@ -161,55 +95,19 @@ func (i installation) process(t *testing.T, environ ...string) (*exec.Cmd, *os.F
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = child.Process.Kill(); noCanary(t, lines.Name()) })
-	return child, lines
-}
-
-// memoryLimit is what the manifest tells the Go runtime.
-func memoryLimit(t *testing.T) string {
-	t.Helper()
-	manifest, err := os.ReadFile("../../config/datastorage/deployment.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := regexp.MustCompile(`name: GOMEMLIMIT, value: (\w+)`).FindSubmatch(manifest)
-	if found == nil {
-		t.Fatal("no GOMEMLIMIT in the manifest")
-	}
-	return string(found[1])
-}
-
-// peak is the highest resident memory of a process so far, in bytes.
-func peak(t *testing.T, pid int) int {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`).FindSubmatch(status)
-	if found == nil {
-		t.Fatal("no VmHWM")
-	}
-	kilobytes, err := strconv.Atoi(string(bytes.TrimSpace(found[1])))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kilobytes << 10
-}
-
-// recovers wants, within the limit, that nothing is in work and a write succeeds.
-func (i installation) recovers(t *testing.T, limit time.Duration) {
-	t.Helper()
-	tick, start := time.NewTicker(10*time.Millisecond), time.Now()
-	defer tick.Stop()
-	for i.metric(t, `datastorage_inflight_requests{class="write"}`)+i.metric(t, "datastorage_inflight_bytes") != 0 {
-		if <-tick.C; time.Since(start) > limit {
-			t.Fatal("writes are still in work")
+	t.Cleanup(func() {
+		if child.ProcessState == nil { // a test that waited for its end has read the metrics before
+			i.metricsHaveNoCanary(t)
+			_ = child.Process.Kill()
+			_ = child.Wait()
 		}
-	}
-	if a := i.post(t.Context(), sender(1), uuid.New()); a.status != http.StatusCreated || time.Since(start) > limit {
-		t.Errorf("%s later: %+v", time.Since(start), a)
-	}
+		text, err := os.ReadFile(lines.Name())
+		if err != nil {
+			t.Error(err)
+		}
+		noCanary(t, "the log", string(text))
+	})
+	return child, lines
 }
 
 // A10: 2,000 writers at once (for three seconds) are answered 201 or 503 with Retry-After, never 429; the memory stays
@@ -227,6 +125,8 @@ func TestWriteOverload(t *testing.T) {
 	for _, a := range i.flood(t.Context(), writers, 3*time.Second) {
 		slowest = max(slowest, a.took)
 		switch {
+		case a.err != nil:
+			t.Fatal(a.err)
 		case a.status == http.StatusCreated:
 			stored.Add(1)
 		case a.status == http.StatusServiceUnavailable && a.retryAfter != "":
@@ -235,7 +135,11 @@ func TestWriteOverload(t *testing.T) {
 			t.Fatalf("%+v", a)
 		}
 	}
-	i.recovers(t, 10*time.Second) // 2 s on a machine that does nothing else
+	// The promise, 2 s, is for a machine that does nothing else, and bench:dataStorage measures it. Other packages are tested
+	// beside this one, so here it counts that nothing stays in work.
+	if took := i.recovers(t); took > 10*time.Second {
+		t.Errorf("recovered after %s", took)
+	}
 	if rss := peak(t, child.Process.Pid); rss > limit {
 		t.Errorf("%d MB of memory", rss/1_000_000)
 	} else {
@@ -244,6 +148,7 @@ func TestWriteOverload(t *testing.T) {
 	if stored.Load() == 0 { // how many are refused depends on the machine
 		t.Error("nothing was stored")
 	}
+	i.metricsHaveNoCanary(t)
 	if err := child.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

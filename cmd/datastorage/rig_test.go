@@ -40,13 +40,18 @@ func newRig(t *testing.T) rig {
 	return r
 }
 
-func (r rig) do(t *testing.T, args ...string) {
+func (r rig) do(t *testing.T, args ...string) { t.Helper(); _ = r.output(t, args...) }
+
+// output is what the engine says.
+func (r rig) output(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, r.engine, args...).CombinedOutput(); err != nil {
+	out, err := exec.CommandContext(ctx, r.engine, args...).CombinedOutput()
+	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", r.engine, strings.Join(args, " "), err, out)
 	}
+	return strings.TrimSpace(string(out))
 }
 
 func (r rig) stopPostgres(t *testing.T) { t.Helper(); r.do(t, "stop", "-t", "1", r.postgres) }
@@ -108,6 +113,7 @@ func (r rig) settled(t *testing.T, i installation) {
 
 // process is the program that serves.
 type process struct {
+	installation
 	cmd   *exec.Cmd
 	lines *log
 	ended chan struct{}
@@ -116,7 +122,7 @@ type process struct {
 
 func (r rig) serve(t *testing.T, i installation, environ ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(r.binary, "serve", "--config", i.config), lines: &log{}, ended: make(chan struct{})}
+	p := &process{installation: i, cmd: exec.Command(r.binary, "serve", "--config", i.config), lines: &log{}, ended: make(chan struct{})}
 	p.cmd.Env = append(environ, "GORACE=halt_on_error=1")
 	p.cmd.Stdout, p.cmd.Stderr = p.lines, p.lines
 	if err := p.cmd.Start(); err != nil {
@@ -125,6 +131,7 @@ func (r rig) serve(t *testing.T, i installation, environ ...string) *process {
 	go func() { p.err = p.cmd.Wait(); close(p.ended) }()
 	t.Cleanup(func() {
 		p.kill()
+		noCanary(t, "the log", p.lines.String())
 		if text := p.lines.String(); strings.Contains(text, "DATA RACE") || strings.Contains(text, "panic") {
 			t.Errorf("the program says:\n%s", text)
 		} else if t.Failed() {
@@ -143,6 +150,7 @@ func (p *process) kill() {
 // stop is SIGTERM, and the program must end well.
 func (p *process) stop(t *testing.T) {
 	t.Helper()
+	p.metricsHaveNoCanary(t)
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

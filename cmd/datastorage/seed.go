@@ -93,16 +93,28 @@ func readSeed(path string) ([]datastorage.Workflow, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the seed: %w", err)
 	}
-	var entries []map[string]any
-	if err := yaml.UnmarshalStrict(file, &entries); err != nil {
+	var content any
+	if err := yaml.UnmarshalStrict(file, &content); err != nil {
 		return nil, fmt.Errorf("reading the seed %q: %w", path, err)
+	}
+	entries, isList := content.([]any)
+	if content != nil && !isList {
+		return nil, fmt.Errorf("seed %q: must be a YAML or JSON list of workflows, each an object with workflow_name, version and so on", path)
+	}
+	if len(entries) == 0 {
+		return nil, fmt.Errorf("seed %q: holds no workflow; at least one is expected", path)
 	}
 	var workflows []datastorage.Workflow
 	var mistakes []error
 	for i, entry := range entries {
-		w, err := seedEntry(filepath.Dir(path), entry)
+		members, isObject := entry.(map[string]any)
+		if !isObject {
+			mistakes = append(mistakes, fmt.Errorf("seed %q, workflow %d: must be an object with workflow_name, version and so on", path, i+1))
+			continue
+		}
+		w, err := seedEntry(filepath.Dir(path), members)
 		if err != nil {
-			mistakes = append(mistakes, fmt.Errorf("seed %q, workflow %d (%v): %w", path, i+1, entry["workflow_name"], err))
+			mistakes = append(mistakes, fmt.Errorf("seed %q, workflow %d (%v): %w", path, i+1, members["workflow_name"], err))
 		}
 		workflows = append(workflows, w)
 	}

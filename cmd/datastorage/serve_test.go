@@ -57,9 +57,6 @@ func TestServe(t *testing.T) {
 		}
 		text = rest
 	}
-	if strings.Contains(lines.String(), "canary") {
-		t.Error("the secret or event data is in the log")
-	}
 }
 
 func testRequest(correlation string) api.AuditEventRequest {

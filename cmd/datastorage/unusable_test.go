@@ -69,9 +69,6 @@ func TestWrongPasswordQueues(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	if strings.Contains(lines.String(), "canary") {
-		t.Error("the secret is in the log")
-	}
 }
 
 // PostgreSQL is replaced by another host: old connections get no answer any more, not even their end; new ones work.

@@ -39,7 +39,7 @@ type Applied struct {
 	Took time.Duration
 }
 
-// Outcome of a migration that succeeded.
+// Outcome is what a migration did; with an error, what it did before.
 type Outcome struct {
 	Applied     []Applied
 	RoleCreated bool
@@ -68,12 +68,15 @@ func (m Migration) Run(ctx context.Context) (Outcome, error) {
 	if owner.ServerVersion < oldestServer {
 		return Outcome{}, fmt.Errorf("PostgreSQL 15 or newer is needed (server version number %d)", owner.ServerVersion)
 	}
-	applied, err := m.apply(ctx, config.ConnConfig)
-	if err != nil {
-		return Outcome{}, err
+	outcome := Outcome{Owner: owner}
+	if outcome.Applied, err = m.apply(ctx, config.ConnConfig); err != nil {
+		return outcome, err
 	}
-	outcome := Outcome{Applied: applied, Owner: owner}
-	return outcome, pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return m.setUp(ctx, db.New(tx), &outcome) })
+	done := outcome
+	if err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return m.setUp(ctx, db.New(tx), &done) }); err != nil {
+		return outcome, err // nothing of the transaction stays
+	}
+	return done, nil
 }
 
 // connect tries until PostgreSQL answers or the wait is over. A refused password is not waited for.
@@ -96,7 +99,7 @@ func (m Migration) connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Co
 	}
 }
 
-// apply brings the schema up to date, under goose's lock.
+// apply brings the schema up to date, under goose's lock. With an error it tells the files before the one that failed.
 func (m Migration) apply(ctx context.Context, config *pgx.ConnConfig) ([]Applied, error) {
 	files, err := m.sources()
 	if err != nil {
@@ -115,12 +118,16 @@ func (m Migration) apply(ctx context.Context, config *pgx.ConnConfig) ([]Applied
 		return nil, err
 	}
 	results, err := provider.Up(ctx)
-	if err != nil {
-		return nil, failed.explain(err, files)
+	var partial *goose.PartialError
+	if errors.As(err, &partial) {
+		results = partial.Applied
 	}
 	applied := make([]Applied, len(results))
 	for i, r := range results {
 		applied[i] = Applied{r.Source.Path, r.Duration}
+	}
+	if err != nil {
+		return applied, failed.explain(err, files)
 	}
 	return applied, nil
 }
@@ -207,7 +214,7 @@ func (m Migration) setUp(ctx context.Context, q *db.Queries, outcome *Outcome) (
 			return err
 		}
 		if outcome.RoleCreated, err = q.EnsureAppRole(ctx, m.AppRole, verifier); err != nil {
-			return fmt.Errorf("creating role %q: %w", m.AppRole, err)
+			return fmt.Errorf("creating role %q (the owner needs CREATEROLE): %w", m.AppRole, err)
 		}
 	}
 	if err := q.GrantApp(ctx, m.AppRole); err != nil {
