@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,7 +13,6 @@ import (
 
 // bodySchemas are the schemas of the bodies that are one object.
 var bodySchemas = map[string]string{
-	"createWorkflow":  "RemediationWorkflow",
 	"updateWorkflow":  "WorkflowUpdateRequest",
 	"disableWorkflow": "WorkflowDisableRequest",
 	"searchWorkflows": "WorkflowSearchRequest",
@@ -26,6 +26,8 @@ func (h *handler) explain(operation string, body []byte) error {
 		err = h.explainEvent(body, h.now()).Err()
 	case "createAuditEventsBatch":
 		err = h.explainBatch(body)
+	case "createWorkflow":
+		err = explainWorkflow(body).Err()
 	default:
 		err = checkBody(bodySchemas[operation], body).Err()
 	}
@@ -61,6 +63,30 @@ func (h *handler) explainEvent(raw []byte, now time.Time) datastorage.FieldError
 	}
 	if data := members["event_data"]; len(data) > 0 {
 		errs.Add("event_data", datastorage.CheckObject(data))
+	}
+	return errs
+}
+
+// explainWorkflow does the same for a workflow, with the meaning of what can be read.
+func explainWorkflow(raw []byte) datastorage.FieldErrors {
+	errs := checkBody("RemediationWorkflow", raw)
+	members := map[string]json.RawMessage{}
+	if errs.Has("body") || json.Unmarshal(raw, &members) != nil {
+		return errs
+	}
+	w := datastorage.Workflow{Definition: datastorage.Definition{Parameters: members["parameters"]}}
+	for name, value := range map[string]any{"workflow_name": &w.WorkflowName, "version": &w.Version, "content": &w.Content,
+		"content_hash": &w.ContentHash, "custom_labels": &w.CustomLabels} {
+		_ = json.Unmarshal(members[name], value) // what is of another type is named already
+	}
+	var more *datastorage.Error
+	if !errors.As(w.Check(), &more) {
+		return errs
+	}
+	for _, e := range more.Fields {
+		if e.Field != "content_hash" || !errs.Has("content") {
+			errs.Add(e.Field, e.Text)
+		}
 	}
 	return errs
 }
