@@ -252,8 +252,8 @@ var specSchemas = map[string]string{
 		invalid_indexes [integer]`,
 }
 
-// specOperations hold method, path, parameters (where they stand, ! if they must be there, and their schema), body (! if it must be there), the
-// answer to success, and the problems. 401 and 403 are of every row of the data.
+// specOperations hold method, path, parameters (where they stand, and their schema), body, the answer to success, and the
+// problems. An ! is at what must be there. 401 and 403 are of every row of the data.
 var specOperations = map[string]string{
 	"createAuditEvent": `POST /api/v1/audit/events
 		body AuditEventRequest !
