@@ -138,6 +138,8 @@ func badSearches() (rows []bad) {
 	change("min_score -0.1", members{"min_score": -0.1}, texts{"min_score": "must be between 0 and 1"})
 	change("min_score 1.1", members{"min_score": 1.1}, texts{"min_score": "must be between 0 and 1"})
 	change("remediation_id", members{"remediation_id": long(255)}, texts{"remediation_id": tooLong(255)})
+	change("everything at once", members{"top_k": 0, "min_score": 2, "filters": labels(members{"severity": "x", "component": "", "custom_labels": members{strings.Repeat("k", 64): []any{"v"}}})},
+		texts{"top_k": "between", "min_score": "between", "filters.severity": oneOf, "filters.component": isEmpty, "filters.custom_labels": "63 characters"})
 	add("without filters", members{}, 400, texts{"filters": isMissing})
 	add("empty filters", members{"filters": members{}}, 400, texts{"filters.signal_type": isMissing, "filters.severity": isMissing,
 		"filters.component": isMissing, "filters.environment": isMissing, "filters.priority": isMissing})

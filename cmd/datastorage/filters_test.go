@@ -73,7 +73,7 @@ func (i installation) listsAs(t *testing.T, path, list, id string, rows []member
 		if n := len(want); len(q) == 1 && n > 0 && n < len(rows) {
 			tells[slices.Collect(maps.Keys(q))[0]] = true
 		}
-		q = url.Values(maps.Clone(q))
+		q = maps.Clone(q)
 		q.Set("limit", "1000")
 		status, text := i.get(t, path+"?"+q.Encode())
 		answer := object[members](t, text)

@@ -15,7 +15,6 @@ import (
 var bodySchemas = map[string]string{
 	"updateWorkflow":  "WorkflowUpdateRequest",
 	"disableWorkflow": "WorkflowDisableRequest",
-	"searchWorkflows": "WorkflowSearchRequest",
 }
 
 // explain says everything that is wrong with a body that was refused.
@@ -28,6 +27,8 @@ func (h *handler) explain(operation string, body []byte) error {
 		err = h.explainBatch(body)
 	case "createWorkflow":
 		err = explainWorkflow(body).Err()
+	case "searchWorkflows":
+		err = explainSearch(body).Err()
 	default:
 		err = checkBody(bodySchemas[operation], body).Err()
 	}
@@ -79,8 +80,24 @@ func explainWorkflow(raw []byte) datastorage.FieldErrors {
 		"content_hash": &w.ContentHash, "custom_labels": &w.CustomLabels} {
 		_ = json.Unmarshal(members[name], value) // what is of another type is named already
 	}
+	return withMeaning(errs, w.Check())
+}
+
+// explainSearch does the same for a search.
+func explainSearch(raw []byte) datastorage.FieldErrors {
+	errs := checkBody("WorkflowSearchRequest", raw)
+	members, filters, s := map[string]json.RawMessage{}, map[string]json.RawMessage{}, datastorage.Search{}
+	if errs.Has("body") || json.Unmarshal(raw, &members) != nil || json.Unmarshal(members["filters"], &filters) != nil {
+		return errs
+	}
+	_ = json.Unmarshal(filters["custom_labels"], &s.CustomLabels) // as above
+	return withMeaning(errs, s.Check())
+}
+
+// withMeaning adds what a check of the meaning found; of a content that is named already its hash says nothing.
+func withMeaning(errs datastorage.FieldErrors, err error) datastorage.FieldErrors {
 	var more *datastorage.Error
-	if !errors.As(w.Check(), &more) {
+	if !errors.As(err, &more) {
 		return errs
 	}
 	for _, e := range more.Fields {
