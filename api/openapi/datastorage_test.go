@@ -156,7 +156,11 @@ func operationLines(document object, where string, o object) string {
 	list, _ := o["parameters"].([]any)
 	for _, p := range list {
 		p := resolved(document, p.(object))
-		parameters = append(parameters, fmt.Sprintf("%s %s %s", p["in"], p["name"], schemaText(part(p, "schema"))))
+		name := fmt.Sprint(p["name"])
+		if p["required"] == true {
+			name += "!"
+		}
+		parameters = append(parameters, fmt.Sprintf("%s %s %s", p["in"], name, schemaText(part(p, "schema"))))
 	}
 	sort.Strings(parameters)
 	lines = append(lines, parameters...)

@@ -252,8 +252,8 @@ var specSchemas = map[string]string{
 		invalid_indexes [integer]`,
 }
 
-// specOperations hold method, path, parameters (where they stand, and their schema), body (! if it must be there), the
-// answer to success, and the problems. 401 and 403 are of every row of the data.
+// specOperations hold method, path, parameters (where they stand, and their schema), body, the answer to success, and the
+// problems. An ! is at what must be there. 401 and 403 are of every row of the data.
 var specOperations = map[string]string{
 	"createAuditEvent": `POST /api/v1/audit/events
 		body AuditEventRequest !
@@ -293,27 +293,27 @@ var specOperations = map[string]string{
 		200 WorkflowListResponse
 		400 401 403 429 500 503`,
 	"getWorkflowByID": `GET /api/v1/workflows/{workflow_id}
-		path workflow_id string uuid
+		path workflow_id! string uuid
 		200 RemediationWorkflow ETag
 		400 401 403 404 429 500 503`,
 	"updateWorkflow": `PATCH /api/v1/workflows/{workflow_id}
 		header If-Match string
-		path workflow_id string uuid
+		path workflow_id! string uuid
 		body WorkflowUpdateRequest !
 		200 RemediationWorkflow ETag
 		400 401 403 404 412 413 415 428 500 503`,
 	"disableWorkflow": `PATCH /api/v1/workflows/{workflow_id}/disable
 		header If-Match string
-		path workflow_id string uuid
+		path workflow_id! string uuid
 		body WorkflowDisableRequest
 		200 RemediationWorkflow ETag
 		400 401 403 404 412 413 415 428 500 503`,
 	"listWorkflowVersions": `GET /api/v1/workflows/by-name/{workflow_name}/versions
-		path workflow_name string
+		path workflow_name! string
 		200 WorkflowVersionsResponse
 		400 401 403 429 500 503`,
 	"successRateByIncidentType": `GET /api/v1/success-rate/incident-type
-		query incident_type string 1..255
+		query incident_type! string 1..255
 		query min_samples integer 1..1000000 =5
 		query time_range string =7d
 		200 IncidentTypeSuccessRate
@@ -321,7 +321,7 @@ var specOperations = map[string]string{
 	"successRateByWorkflow": `GET /api/v1/success-rate/workflow
 		query min_samples integer 1..1000000 =5
 		query time_range string =7d
-		query workflow_id string 1..255
+		query workflow_id! string 1..255
 		query workflow_version string 1..255
 		200 WorkflowSuccessRate
 		400 401 403 429 500 503`,

@@ -23,18 +23,24 @@ import (
 // members are a JSON object as a client without our code sees it.
 type members = map[string]any
 
-// call sends a value as JSON, byte for byte what encoding/json makes of it, and returns the answer's status and text.
-func (i installation) call(t *testing.T, method, path string, body any) (int, string) {
+// exchange is the answer to one request.
+type exchange struct {
+	status int
+	header http.Header
+	text   string
+}
+
+// request sends a body as it is; without headers it says that it is JSON.
+func (i installation) request(t *testing.T, method, path string, body io.Reader, headers ...string) exchange {
 	t.Helper()
-	text, err := json.Marshal(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := http.NewRequestWithContext(t.Context(), method, i.url+path, bytes.NewReader(text))
+	r, err := http.NewRequestWithContext(t.Context(), method, i.url+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
+	for n := 0; n < len(headers); n += 2 {
+		r.Header.Set(headers[n], headers[n+1])
+	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +53,18 @@ func (i installation) call(t *testing.T, method, path string, body any) (int, st
 	if answer.StatusCode >= 400 {
 		noCanary(t, "a problem", string(got))
 	}
-	return answer.StatusCode, string(got)
+	return exchange{answer.StatusCode, answer.Header, string(got)}
+}
+
+// call sends a value as JSON, byte for byte what encoding/json makes of it, and returns the answer's status and text.
+func (i installation) call(t *testing.T, method, path string, body any) (int, string) {
+	t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := i.request(t, method, path, bytes.NewReader(text))
+	return got.status, got.text
 }
 
 // object is the value of a JSON text, which must be of that type.
@@ -62,15 +79,22 @@ func object[T any](t *testing.T, text string) (value T) {
 // running is an installation whose service works, with an empty queue.
 func running(t *testing.T, environ ...string) outage {
 	t.Helper()
+	o, _ := logged(t, environ...)
+	return o
+}
+
+// logged is running with the lines that the service writes.
+func logged(t *testing.T, environ ...string) (outage, *log) {
+	t.Helper()
 	o := newOutage(t)
-	_, stop := o.start(t, environ...)
+	lines, stop := o.start(t, environ...)
 	t.Cleanup(func() {
 		if err := stop(); err != nil {
 			t.Errorf("serve ended with %v", err)
 		}
 	})
 	o.eventually(t, "/health", `{"status":"healthy","database":"connected","dlq":"connected"}`)
-	return o
+	return o, lines
 }
 
 // events is the answer to a query.

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,10 +16,8 @@ import (
 
 // bodySchemas are the schemas of the bodies that are one object.
 var bodySchemas = map[string]string{
-	"createWorkflow":  "RemediationWorkflow",
 	"updateWorkflow":  "WorkflowUpdateRequest",
 	"disableWorkflow": "WorkflowDisableRequest",
-	"searchWorkflows": "WorkflowSearchRequest",
 }
 
 // faults are what is wrong with a body by the contract and by the rules of its parts, where the last of repeated members wins.
@@ -28,6 +27,10 @@ func (h *handler) faults(operation string, body []byte) error {
 		return h.explainEvent(body, h.now()).Err()
 	case "createAuditEventsBatch":
 		return h.explainBatch(body)
+	case "createWorkflow":
+		return explainWorkflow(body).Err()
+	case "searchWorkflows":
+		return explainSearch(body).Err()
 	}
 	return checkBody(bodySchemas[operation], body).Err()
 }
@@ -89,6 +92,46 @@ func (h *handler) explainEvent(raw []byte, now time.Time) datastorage.FieldError
 	}
 	if data := members["event_data"]; len(data) > 0 {
 		errs.Add("event_data", datastorage.CheckObject(data))
+	}
+	return errs
+}
+
+// explainWorkflow does the same for a workflow, with the meaning of what can be read.
+func explainWorkflow(raw []byte) datastorage.FieldErrors {
+	errs := checkBody("RemediationWorkflow", raw)
+	members := map[string]json.RawMessage{}
+	if errs.Has("body") || json.Unmarshal(raw, &members) != nil {
+		return errs
+	}
+	w := datastorage.Workflow{Definition: datastorage.Definition{Parameters: members["parameters"]}}
+	for name, value := range map[string]any{"workflow_name": &w.WorkflowName, "version": &w.Version, "content": &w.Content,
+		"content_hash": &w.ContentHash, "custom_labels": &w.CustomLabels} {
+		_ = json.Unmarshal(members[name], value) // what is of another type is named already
+	}
+	return withMeaning(errs, w.Check())
+}
+
+// explainSearch does the same for a search.
+func explainSearch(raw []byte) datastorage.FieldErrors {
+	errs := checkBody("WorkflowSearchRequest", raw)
+	members, filters, s := map[string]json.RawMessage{}, map[string]json.RawMessage{}, datastorage.Search{}
+	if errs.Has("body") || json.Unmarshal(raw, &members) != nil || json.Unmarshal(members["filters"], &filters) != nil {
+		return errs
+	}
+	_ = json.Unmarshal(filters["custom_labels"], &s.CustomLabels) // as above
+	return withMeaning(errs, s.Check())
+}
+
+// withMeaning adds what a check of the meaning found; of a content that is named already its hash says nothing.
+func withMeaning(errs datastorage.FieldErrors, err error) datastorage.FieldErrors {
+	var more *datastorage.Error
+	if !errors.As(err, &more) {
+		return errs
+	}
+	for _, e := range more.Fields {
+		if e.Field != "content_hash" || !errs.Has("content") {
+			errs.Add(e.Field, e.Text)
+		}
 	}
 	return errs
 }

@@ -23,9 +23,13 @@ type memory struct {
 	rates  datastorage.RateFilter // as asked last
 	mu     sync.Mutex
 	events []datastorage.Event
-	err    error
-	panics bool
-	gate   chan struct{} // if set, every call waits until it is closed
+	// What the catalog was given last.
+	workflow *datastorage.Workflow
+	change   *datastorage.Change
+	search   *datastorage.Search
+	err      error
+	panics   bool
+	gate     chan struct{} // if set, every call waits until it is closed
 }
 
 func (m *memory) wait() {
@@ -74,6 +78,7 @@ func (m *memory) ListVersions(context.Context, string, func(datastorage.Workflow
 }
 
 func (m *memory) UpdateWorkflow(_ context.Context, id uuid.UUID, change datastorage.Change, _ datastorage.Origin) (datastorage.Workflow, error) {
+	m.change = &change
 	if m.err != nil {
 		return datastorage.Workflow{}, m.err
 	}
@@ -81,6 +86,7 @@ func (m *memory) UpdateWorkflow(_ context.Context, id uuid.UUID, change datastor
 }
 
 func (m *memory) CreateWorkflow(_ context.Context, w datastorage.Workflow, _ datastorage.Origin) (datastorage.Workflow, error) {
+	m.workflow = &w
 	w.RowVersion = 1
 	return w, m.err
 }
@@ -93,7 +99,8 @@ func (m *memory) ListWorkflows(context.Context, datastorage.WorkflowFilter, data
 	return 0, m.err
 }
 
-func (m *memory) Candidates(context.Context, datastorage.Search, int) ([]datastorage.Candidate, error) {
+func (m *memory) Candidates(_ context.Context, search datastorage.Search, _ int) ([]datastorage.Candidate, error) {
+	m.search = &search
 	return nil, m.err
 }
 
