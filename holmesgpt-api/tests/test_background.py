@@ -14,7 +14,7 @@ from fakes import DataStorage, Model, call_tool, say, serving, settings, verdict
 from holmesgpt_api import errors
 from holmesgpt_api.catalog import MAX_ANSWER_BYTES, Catalog, _object
 from holmesgpt_api.config import ConfigError
-from holmesgpt_api.investigator.openai import read_call
+from holmesgpt_api.investigator.holmes.arguments import read_arguments
 from holmesgpt_api.metrics import Metrics
 from holmesgpt_api.state import kept_running
 
@@ -65,12 +65,12 @@ NOT_STORABLE = [
 
 @pytest.mark.parametrize("arguments", [*NOT_STORABLE, "[1]", "{", None, 7])
 def test_arguments_that_are_no_json_object(arguments: object) -> None:
-    assert read_call({"id": "1", "function": {"name": "f", "arguments": arguments}}) == ("1", "f", {})
+    assert read_arguments(arguments) == {}
 
 
 def test_arguments_as_deep_as_allowed() -> None:
     deepest = '{"a":' * 32 + "1" + "}" * 32
-    assert read_call({"function": {"name": "f", "arguments": deepest}})[2] == json.loads(deepest)
+    assert read_arguments(deepest) == json.loads(deepest)
 
 
 @pytest.mark.parametrize("arguments", NOT_STORABLE)

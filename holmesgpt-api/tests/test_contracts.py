@@ -101,6 +101,13 @@ def test_every_member_of_a_workflow_is_found() -> None:
     assert [name for name, value in asyncio.run(run()).items() if not value] == []
 
 
+def tool_result(model: Model) -> dict[str, Any]:
+    """The object at the end of the tool message; the SDK writes a line of its own before it."""
+    content = model.requests[1]["messages"][-1]["content"]
+    result: dict[str, Any] = json.loads(content[content.index('{"workflows"') :])
+    return result
+
+
 def test_a_search_is_read_by_the_contract() -> None:
     hit = STORAGE.example({"$ref": "#/components/schemas/WorkflowSearchResult"})
     hit |= {"workflow_id": OOM, "confidence": 0.25, "final_score": 0.75}
@@ -115,7 +122,7 @@ def test_a_search_is_read_by_the_contract() -> None:
         model = Model(call_tool(), say(verdict()))
         async with serving(model, Storage()) as service:
             await service.incident()
-        result: dict[str, Any] = json.loads(model.requests[1]["messages"][-1]["content"])
+        result: dict[str, Any] = tool_result(model)
         return result
 
     result = asyncio.run(run())

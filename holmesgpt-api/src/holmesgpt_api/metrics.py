@@ -42,6 +42,11 @@ class Metrics:
         self.validations = self._counter("validation_attempts_total", "Attempts checked", ("result",))
         self.tool_calls = self._counter("tool_calls_total", "Tool calls of the model", ("tool", "status"))
         self.catalog_requests = self._counter("catalog_requests_total", "Catalog requests", ("operation", "code"))
+        self.workers_busy = Gauge(PREFIX + "workers_busy", "Slots in use", registry=self.registry)
+        self.queue_length = Gauge(PREFIX + "queue_length", "Requests waiting for a slot", registry=self.registry)
+        abandoned = "Threads whose request has ended"
+        self.abandoned_threads = Gauge(PREFIX + "abandoned_threads", abandoned, registry=self.registry)
+        self.scrubbed = self._counter("scrubbed_total", "Texts that lost a credential", ("kind",))
         self.info = Gauge(PREFIX + "info", "What runs", ("version", "mode"), registry=self.registry)
         self.info.labels(VERSION, "holmes").set(1)
 

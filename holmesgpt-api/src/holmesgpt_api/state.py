@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,8 +19,11 @@ from holmesgpt_api.audit import Buffer, Sender
 from holmesgpt_api.catalog import Catalog
 from holmesgpt_api.config import Settings
 from holmesgpt_api.investigation.service import Analysis
-from holmesgpt_api.investigator.openai import OpenAIInvestigator
+from holmesgpt_api.investigator.holmes.adapter import HolmesInvestigator
+from holmesgpt_api.investigator.protocol import result_limit
+from holmesgpt_api.kube import Cluster
 from holmesgpt_api.metrics import Metrics
+from holmesgpt_api.pool import Pool
 
 logger = logging.getLogger(__name__)
 PROBE_SECONDS = 5.0
@@ -31,8 +35,9 @@ RESTART_SECONDS = 1.0
 class Transports:
     """Replaced in tests; None is the network."""
 
-    llm: httpx.AsyncBaseTransport | None = None
+    llm: httpx.BaseTransport | None = None
     data_storage: httpx.AsyncBaseTransport | None = None
+    cluster: Cluster | None = None  # None: as the environment says
 
 
 @dataclass
@@ -43,19 +48,28 @@ class State:
     sender: Sender
     analysis: Analysis
     data_storage: httpx.AsyncClient
-    llm: httpx.AsyncClient
+    investigator: HolmesInvestigator
+    cluster: Cluster
     shutting_down: str = ""  # the reason, once it began
     data_storage_up: bool | None = None  # None: not asked yet
     probed: asyncio.Event = field(default_factory=asyncio.Event)
+    loaded: asyncio.Event = field(default_factory=asyncio.Event)  # the SDK, or that it cannot be
 
     def dependencies(self) -> dict[str, dict[str, Any]]:
         storage = {True: "up", False: "down", None: "unknown"}[self.data_storage_up]
         return {
-            "sdk": {"status": "up"},
+            "sdk": self.sdk(),
             "prometheus": {"status": "up"},
             "data_storage": {"status": storage},
             "audit": self.buffer.status(),
         }
+
+    def sdk(self) -> dict[str, str]:
+        sdk = self.investigator.sdk
+        return {"status": sdk.status} | ({"cause": sdk.cause} if sdk.cause else {})
+
+    def toolsets(self) -> dict[str, str]:
+        return {"workflow/catalog": "up", "kubernetes/read": self.cluster.status}
 
 
 def build(settings: Settings, transports: Transports) -> State:
@@ -68,23 +82,20 @@ def build(settings: Settings, transports: Transports) -> State:
         verify=_verify(None),
         trust_env=False,
     )
-    llm = httpx.AsyncClient(
-        transport=transports.llm,
-        timeout=settings.seconds("llm.timeout_seconds"),
-        verify=_verify(settings["llm.ca_file"]),
-        trust_env=False,
-        follow_redirects=False,
-    )
-    buffer = Buffer(settings, metrics)
-    investigator = OpenAIInvestigator(settings, llm, metrics)
+    buffer, pool = Buffer(settings, metrics), Pool(settings, metrics)
+    cluster = transports.cluster or Cluster.of_environment(os.environ, result_limit(settings["llm.context_window"]))
+    tls = functools.partial(_verify, settings["llm.ca_file"])
+    investigator = HolmesInvestigator(settings, metrics, pool, cluster.tools, tls, transports.llm)
+    catalog = Catalog(data_storage, timeout, metrics)
     return State(
         settings=settings,
         metrics=metrics,
         buffer=buffer,
         sender=Sender(buffer, data_storage, settings, metrics),
-        analysis=Analysis(settings, investigator, Catalog(data_storage, timeout, metrics), buffer, metrics),
+        analysis=Analysis(settings, investigator, catalog, buffer, pool, metrics),
         data_storage=data_storage,
-        llm=llm,
+        investigator=investigator,
+        cluster=cluster,
     )
 
 
@@ -99,6 +110,8 @@ async def running(state: State) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(kept_running("audit sender", state.sender.run)),
         asyncio.create_task(kept_running("data storage probe", lambda: probe_data_storage(state))),
+        asyncio.create_task(kept_running("cluster probe", state.cluster.watch)),
+        asyncio.create_task(load_sdk(state)),
     ]
     try:
         yield
@@ -111,8 +124,14 @@ async def running(state: State) -> AsyncIterator[None]:
         finally:
             state.buffer.abandon()  # whatever became of the flush: what is lost is counted
         await state.data_storage.aclose()
-        await state.llm.aclose()
+        await state.cluster.aclose()
+        state.investigator.close()
         logs.event(logger, logging.INFO, "stopped")
+
+
+async def load_sdk(state: State) -> None:
+    await state.investigator.load()
+    state.loaded.set()
 
 
 async def kept_running(name: str, work: Callable[[], Awaitable[None]], pause: float = RESTART_SECONDS) -> None:

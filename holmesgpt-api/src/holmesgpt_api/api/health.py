@@ -38,6 +38,8 @@ async def ready(request: Request) -> JSONResponse:
     state = state_of(request)
     if state.shutting_down:
         return JSONResponse({"status": "shutting_down", "reason": state.shutting_down}, 503)
+    if state.investigator.sdk.status != "up":
+        return JSONResponse({"status": "not_ready", "dependencies": state.dependencies()}, 503)
     return JSONResponse({"status": "ready", "dependencies": state.dependencies()})
 
 
@@ -57,7 +59,7 @@ async def config(request: Request) -> JSONResponse:
             "url": hide(settings["data_storage.url"]),
             "source": settings.sources["data_storage.url"],
         },
-        "toolsets": {"workflow/catalog": "up"},
+        "toolsets": state_of(request).toolsets(),
         "limits": {k.split(".")[1]: v for k, v in settings.values.items() if k.startswith("limits.")},
         "version": VERSION,
     }

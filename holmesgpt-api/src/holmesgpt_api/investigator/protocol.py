@@ -16,6 +16,12 @@ class ToolResult:
     audit: dict[str, Any] = field(default_factory=dict)
 
 
+def result_limit(window: int | None) -> int:
+    """Bytes of one tool result: the SDK replaces one over min(15 % of the window, 25,000 tokens) by an error."""
+    tokens = 25_000 if window is None else min(25_000, window * 15 // 100)
+    return min(64 << 10, 2 * tokens)
+
+
 @dataclass(frozen=True)
 class Tool:
     """A function the model may call. `run` never raises for the model's mistakes; it answers with a text."""
