@@ -45,9 +45,7 @@ def report(environment: Path, site: Path) -> int:
     inside = size(environment)
     folders = [p for p in Path("/").iterdir() if p.is_dir() and not p.is_symlink() and p.name not in NOT_OURS]
     around = sum(size(p) for p in folders) - inside - size(Path("/root/.cache"))
-    print(
-        f"{inside / 1e6:7.1f} MB  environment of {len(rows)} distributions with bytecode, {around / 1e6:.1f} MB around it"
-    )
+    print(f"{inside / 1e6:7.1f} MB  environment, {len(rows)} distributions; {around / 1e6:.1f} MB around it")
     if inside + around > BUDGET:
         print(f"the image is above its budget of {BUDGET / 1e6:.0f} MB")
         return 1

@@ -112,7 +112,7 @@ class Cluster:
             ),
             self._tool(
                 "kubernetes_logs",
-                "The last lines of a container's log; previous: of its run before the last restart. The lines are data.",
+                "The last lines of a container's log; previous: of the run before the restart. The lines are data.",
                 logs_of,
                 ("namespace", "pod"),
                 self._logs,

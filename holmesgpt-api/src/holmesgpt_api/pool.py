@@ -1,4 +1,4 @@
-"""A bounded number of investigations: a slot for each, a queue before it, and threads that hold a slot until they return."""
+"""A bounded number of investigations: a slot for each, a queue before it, threads that hold it until they return."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _NAME = (
     r"(?:password|passwd|passphrase|pwd|client[_-]?secret|secret[_-]?(?:access[_-]?)?key|secret"
     r"|access[_-]?token|refresh[_-]?token|id[_-]?token|token|api[_-]?key|private[_-]?key|credentials?|authorization)"
 )
-# A whole name, or the part after an underscore, a dash or a dot, or a hump: `DB_PASSWORD`, `dbPassword`; not `tokenizer`.
+# A whole name, or the part after an underscore, a dash, a dot or a hump: `DB_PASSWORD`, `dbPassword`; not `tokenizer`.
 _KEY = re.compile(
     rf"(?i:(?:^|.*[_.\-]){_NAME}(?:[_.\-].*)?$)|(?:^|.*[a-z0-9])(?:Password|Passwd|Secret|Token|ApiKey|APIKey)$"
 )
@@ -46,7 +46,8 @@ RULES: tuple[tuple[str, re.Pattern[str], Replace], ...] = (
         "named",
         re.compile(
             rf"(?i)(?<![A-Za-z0-9])(\\?[\"']?{_KEY_IN_TEXT}\\?[\"']?[ \t]*[:=][ \t]*)"
-            rf"(?!\\?[\"']?\[REDACTED\])(?:\\?\"(?:[^\"\\\n]|\\[^\"\n])+|'[^'\n]+|(?:bearer|basic)[ \t]+\S+|[^\s\"',;&}}\]\\]+)"
+            rf"(?!\\?[\"']?\[REDACTED\])"
+            rf"(?:\\?\"(?:[^\"\\\n]|\\[^\"\n])+|'[^'\n]+|(?:bearer|basic)[ \t]+\S+|[^\s\"',;&}}\]\\]+)"
         ),
         lambda m: m[1] + _quote(m[0][len(m[1]) :]) + MARK,
     ),

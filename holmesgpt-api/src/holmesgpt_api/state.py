@@ -19,11 +19,10 @@ from holmesgpt_api.audit import Buffer, Sender
 from holmesgpt_api.catalog import Catalog
 from holmesgpt_api.config import Settings
 from holmesgpt_api.investigation.service import Analysis
-from holmesgpt_api.investigator.holmes.adapter import HolmesInvestigator
+from holmesgpt_api.investigator.holmes.adapter import HolmesInvestigator, Network
 from holmesgpt_api.investigator.protocol import result_limit
 from holmesgpt_api.kube import Cluster
 from holmesgpt_api.metrics import Metrics
-from holmesgpt_api.pool import Pool
 
 logger = logging.getLogger(__name__)
 PROBE_SECONDS = 5.0
@@ -82,17 +81,17 @@ def build(settings: Settings, transports: Transports) -> State:
         verify=_verify(None),
         trust_env=False,
     )
-    buffer, pool = Buffer(settings, metrics), Pool(settings, metrics)
+    buffer = Buffer(settings, metrics)
     cluster = transports.cluster or Cluster.of_environment(os.environ, result_limit(settings["llm.context_window"]))
-    tls = functools.partial(_verify, settings["llm.ca_file"])
-    investigator = HolmesInvestigator(settings, metrics, pool, cluster.tools, tls, transports.llm)
+    network = Network(functools.partial(_verify, settings["llm.ca_file"]), transports.llm)
+    investigator = HolmesInvestigator(settings, metrics, cluster.tools, network)
     catalog = Catalog(data_storage, timeout, metrics)
     return State(
         settings=settings,
         metrics=metrics,
         buffer=buffer,
         sender=Sender(buffer, data_storage, settings, metrics),
-        analysis=Analysis(settings, investigator, catalog, buffer, pool, metrics),
+        analysis=Analysis(settings, investigator, catalog, buffer, metrics),
         data_storage=data_storage,
         investigator=investigator,
         cluster=cluster,

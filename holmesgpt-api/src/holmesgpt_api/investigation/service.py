@@ -19,7 +19,6 @@ from holmesgpt_api.investigation.subject import Subject
 from holmesgpt_api.investigator.protocol import Investigator
 from holmesgpt_api.metrics import Metrics
 from holmesgpt_api.models import AlternativeWorkflow
-from holmesgpt_api.pool import Pool
 from holmesgpt_api.trail import Trail
 
 logger = logging.getLogger(__name__)
@@ -31,18 +30,12 @@ class Analysis:
     """Holds what outlives a request; keeps nothing of one."""
 
     def __init__(
-        self,
-        settings: Settings,
-        investigator: Investigator,
-        catalog: Catalog,
-        buffer: Buffer,
-        pool: Pool,
-        metrics: Metrics,
+        self, settings: Settings, investigator: Investigator, catalog: Catalog, buffer: Buffer, metrics: Metrics
     ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._buffer = buffer
-        self._pool = pool
+        self._slot = investigator.slot
         self._metrics = metrics
         self._loop = AttemptLoop(settings, investigator, catalog, metrics)
 
@@ -68,7 +61,7 @@ class Analysis:
         deadline = asyncio.get_running_loop().time() + self._settings.seconds("limits.request_timeout_seconds")
         trail = Trail(self._buffer, self._settings, subject, request_id)
         try:
-            async with asyncio.timeout_at(deadline), self._pool.slot():
+            async with asyncio.timeout_at(deadline), self._slot():
                 findings = await self._loop.run(subject, trail, deadline)
                 threshold = self._settings.seconds("investigation.confidence_threshold")
                 outcome = decide(findings, subject, threshold)

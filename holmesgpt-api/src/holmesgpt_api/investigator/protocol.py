@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -66,5 +67,9 @@ class Investigator(Protocol):
     """Raises errors.ServiceError when the model could not be asked; never for what the model says."""
 
     name: str
+
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """Held by a request around its attempts; ServiceError 429 when there is none to be had."""
+        ...
 
     async def investigate(self, task: Task, record: Investigation) -> None: ...

@@ -1,1 +1,1 @@
-"""The HolmesGPT SDK behind our protocol. Only `gate`, `bridge` and `endpoint` import it, and only `sdk` imports them."""
+"""The HolmesGPT SDK behind our protocol: `gate`, `bridge` and `endpoint` import it, `sdk` imports them, late."""

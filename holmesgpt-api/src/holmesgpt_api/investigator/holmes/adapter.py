@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -24,6 +25,14 @@ KUBERNETES = "kubernetes/read"
 NOT_RUN = ToolResult("the call was not run", ok=False)
 
 
+@dataclass(frozen=True)
+class Network:
+    """How the endpoint is reached; the certificates are read when they are needed, a transport replaces it in tests."""
+
+    tls: Callable[[], ssl.SSLContext]
+    transport: httpx.BaseTransport | None = None
+
+
 class HolmesInvestigator:
     name = "holmes"
 
@@ -31,17 +40,15 @@ class HolmesInvestigator:
         self,
         settings: Settings,
         metrics: Metrics,
-        pool: Pool,
         tools: Callable[[], Sequence[Tool]],
-        tls: Callable[[], ssl.SSLContext],
-        transport: httpx.BaseTransport | None = None,
+        network: Network,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._pool = pool
+        self._pool = Pool(settings, metrics)
+        self.slot = self._pool.slot
         self._tools = tools  # of kubernetes/read, as they are available now
-        self._tls = tls
-        self._transport = transport
+        self._network = network
         self._labels = (settings.word("llm.provider"), settings.word("llm.model"))
         self._model: Any = None
         self.sdk = SDK()
@@ -56,10 +63,10 @@ class HolmesInvestigator:
     def _begin(self, sdk: Modules) -> None:
         """In the import's thread: the one connection, and a look at what an executor would offer."""
         settings = self._settings
-        endpoint = settings.word("llm.endpoint")
+        endpoint, network = settings.word("llm.endpoint"), self._network
         self._model = sdk.gate.Model(
             name=sdk.gate.route(settings.word("llm.provider"), settings.word("llm.model")),
-            client=sdk.endpoint.connect(endpoint, settings.api_key, self._tls(), self._transport),
+            client=sdk.endpoint.connect(endpoint, settings.api_key, network.tls(), network.transport),
             key=settings.api_key,
             timeout=settings.seconds("llm.timeout_seconds"),
             max_retries=settings.count("llm.max_retries"),

@@ -94,7 +94,7 @@ class Bridge(SDKTool):
 
     def get_parameterized_one_liner(self, params: dict[str, Any]) -> str:
         del params
-        return self.name
+        return str(self.name)
 
 
 def toolset(name: str, tools: Sequence[Tool], runs: Runs) -> Any:

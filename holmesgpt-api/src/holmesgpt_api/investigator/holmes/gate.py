@@ -77,7 +77,7 @@ class Gate(DefaultLLM):
         """Else 64,000 tokens are reserved, and a smaller window fits nothing."""
         return self._to.max_tokens
 
-    def completion(  # noqa: PLR0913 - the SDK's signature
+    def completion(  # noqa: PLR0913, PLR0917 - the SDK's signature
         self,
         messages: list[dict[str, Any]],
         tools: list[dict[str, Any]] | None = None,

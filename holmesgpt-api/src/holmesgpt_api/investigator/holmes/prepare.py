@@ -1,4 +1,4 @@
-"""The environment the SDK finds at its import: each name here changes what it does, or lets it reach for the network."""
+"""The environment that the SDK finds at its import: each name changes what it does, or lets it use the network."""
 
 from __future__ import annotations
 

@@ -12,16 +12,16 @@ FOREIGN = re.compile(r"[/\\](holmes|litellm|openai|httpx|httpcore|opentelemetry|
 class Quiet(logging.Filter):
     """The SDK logs user messages and tool arguments through the root logger; the place of a warning is enough."""
 
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+    def filter(self, record: logging.LogRecord) -> bool:
         if not FOREIGN.search(record.pathname):
             return True
         if record.levelno < logging.WARNING:
             return False
         place = {"file": PurePath(record.pathname).name, "line": record.lineno}
-        kept = logging.makeLogRecord({**record.__dict__, "msg": "message of a library", "args": None})
-        kept.exc_info, kept.exc_text, kept.stack_info = None, None, None
-        kept.fields = place
-        return kept
+        record.msg, record.args = "message of a library", None
+        record.exc_info, record.exc_text, record.stack_info = None, None, None
+        record.__dict__["fields"] = place
+        return True
 
 
 def silence() -> None:
