@@ -1,0 +1,395 @@
+"""The adapter's rules: what the SDK finds at its import, what passes the gate, what comes back, what is given up."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from conftest import MODULES
+from fakes import TLS, Model, call_tool, say, settings, verdict
+from holmesgpt_api import errors, logs
+from holmesgpt_api.config import Settings
+from holmesgpt_api.investigator.holmes import adapter, failures, quiet
+from holmesgpt_api.investigator.holmes.adapter import HolmesInvestigator, Network
+from holmesgpt_api.investigator.holmes.arguments import repair
+from holmesgpt_api.investigator.holmes.prepare import FIXED, prepare
+from holmesgpt_api.investigator.protocol import Investigation, Task, Tool, ToolResult, result_limit
+from holmesgpt_api.metrics import Metrics
+from stubs import Endpoint, listening, respond
+
+SRC = Path(__file__).parents[1] / "src"
+# Nothing but the loopback may be reached, no program started, and what the import leaves behind is told.
+COLD_IMPORT = """
+import os, socket, subprocess, sys, tempfile, time
+calls = []
+def refuse(*a, **k):
+    calls.append(a[:2]); raise OSError("no network here")
+socket.getaddrinfo = refuse; socket.socket.connect = refuse; subprocess.Popen.__init__ = refuse
+home = tempfile.mkdtemp()
+from holmesgpt_api.investigator.holmes import sdk, prepare
+assert not [m for m in sys.modules if m.split(".")[0] in ("holmes", "litellm", "openai")], "imported too early"
+prepare.prepare(os.environ, home)
+started = time.process_time()
+modules = sdk.import_modules()
+spent = time.process_time() - started
+assert calls == [], calls
+assert not os.listdir(home), os.listdir(home)
+assert spent < 60, spent
+import resource
+print("imported", round(spent, 1), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_the_environment_is_prepared() -> None:
+    foreign = "ROBUSTA_AI STORE_URL SENTRY_DSN OPENAI_API_KEY AZURE_API_BASE AWS_PROFILE ANTHROPIC_API_KEY LITELLM_X"
+    more = "LLM_API_KEY HOLMES_X TOOL_Y EXTRA_HEADERS TEMPERATURE THINKING REASONING_EFFORT MODEL"
+    last = "MODEL_LIST_FILE_LOCATION OVERRIDE_MAX_OUTPUT_TOKEN"
+    kept = {"PATH": "/bin", "KUBECONFIG": "/k", "MODELS": "x", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+    environment = kept | dict.fromkeys(f"{foreign} {more} {last}".split(), "x")
+    prepare(environment, "/tmp/home")  # noqa: S108 - a name, not a file
+    assert environment == kept | FIXED | {"HOME": "/tmp/home", "HOLMES_CONFIGPATH_DIR": "/tmp/home"}  # noqa: S108
+
+
+def test_a_cold_import_reaches_nothing_and_leaves_nothing() -> None:
+    environment = {"PYTHONPATH": str(SRC), "PATH": "/nowhere", "KIND": "secrets"}
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", COLD_IMPORT], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert run.stdout.startswith("imported ") and run.stdout.count("\n") == 1, "something else was printed"
+    assert int(run.stdout.split()[2]) < 400, run.stdout
+
+
+def test_nothing_of_the_sdk_is_imported_with_the_application() -> None:
+    code = (
+        "import sys, holmesgpt_api.main\n"
+        "found = {m.split('.')[0] for m in sys.modules} & {'holmes', 'litellm', 'openai', 'boto3'}\n"
+        "assert not found, found"
+    )
+    run = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(SRC)}, capture_output=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "routed"),
+    [
+        ("openai", "gpt-4o", "openai/gpt-4o"),
+        ("openai", "meta-llama/Llama-3-70b", "openai/meta-llama/Llama-3-70b"),
+        ("openai", "anthropic/claude-sonnet", "anthropic/claude-sonnet"),
+        ("azure", "deployment", "azure/deployment"),
+        ("openai", "openai", "openai/openai"),
+    ],
+)
+def test_model_names(provider: str, model: str, routed: str) -> None:
+    assert MODULES.gate.route(provider, model) == routed
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "base"),
+    [("http://m:8080", "http://m:8080/v1"), ("http://m/", "http://m/v1"), ("http://m/openai/v1/", "http://m/openai/v1")],
+)
+def test_endpoints_without_a_path(endpoint: str, base: str) -> None:
+    assert MODULES.endpoint.base_url(endpoint) == base
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "slug", "wait"),
+    [
+        (401, {}, "unauthorized", None),
+        (403, {}, "forbidden", None),
+        (429, {"retry-after": "7"}, "too-many-requests", 7),
+        (429, {}, "too-many-requests", None),
+        (500, {"retry-after": "999"}, "service-unavailable", 300),
+        (408, {}, "service-unavailable", None),
+        (307, {}, "service-unavailable", None),
+        (400, {}, "internal-error", None),
+        (404, {}, "internal-error", None),
+    ],
+)
+def test_errors_by_status(status: int, headers: dict[str, str], slug: str, wait: int | None) -> None:
+    error = Exception("the endpoint's own words")
+    error.__dict__.update(status_code=status, litellm_response_headers=headers)
+    mapped = failures.from_exception(error)
+    assert (mapped.slug, mapped.retry_after, mapped.source) == (slug, wait, "llm")
+    assert "own words" not in mapped.detail
+
+
+def test_an_exception_without_a_status_is_a_bug() -> None:
+    with pytest.raises(KeyError):
+        failures.from_exception(KeyError("x"))
+
+
+class Bench:
+    """The investigator over a loopback endpoint, without the rest of the service."""
+
+    def __init__(self, *answers: Any, **env: str) -> None:
+        self.endpoint = Endpoint(*answers)
+        self.env = env
+        self.record = Investigation()
+        self.metrics = Metrics()
+
+    def run(self, *tools: Tool, steps: int = 4, seconds: float = 20, kubernetes: tuple[Tool, ...] = ()) -> Investigation:
+        async def investigate() -> None:
+            made = settings(**({"LLM_ENDPOINT": url} | self.env))
+            investigator = HolmesInvestigator(made, self.metrics, lambda: kubernetes, Network(lambda: TLS))
+            await investigator.load()
+            assert investigator.sdk.status == "up", investigator.sdk.cause
+            try:
+                async with asyncio.timeout(seconds + 5), investigator.slot():
+                    deadline = asyncio.get_running_loop().time() + seconds
+                    await investigator.investigate(Task("SYSTEM", "USER", tools, steps, deadline), self.record)
+            finally:
+                investigator.close()
+
+        with listening(self.endpoint) as url:
+            asyncio.run(investigate())
+        return self.record
+
+
+def tool(run: Any = None, name: str = "search_workflow_catalog") -> Tool:
+    async def answer(arguments: dict[str, Any]) -> ToolResult:
+        return await run(arguments) if run else ToolResult(f'{{"workflows":[],"given":{json.dumps(arguments)}}}')
+
+    schema = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
+    return Tool(name, "Search.", schema, answer)
+
+
+def calls(*arguments: Any, name: Any = "search_workflow_catalog") -> dict[str, Any]:
+    answer = call_tool(name, "{}")
+    function = {"name": name}
+    answer["choices"][0]["message"]["tool_calls"] = [
+        {"id": f"c{i}", "type": "function", "function": function | {"arguments": given}} for i, given in enumerate(arguments)
+    ]
+    return answer
+
+
+def test_two_turns_one_search_one_answer() -> None:
+    bench = Bench(call_tool(), say("the answer"))
+    record = bench.run(tool())
+    assert "the answer" in record.text and record.tokens == 15 and record.llm_calls == 2
+    assert [call.name for call in record.tool_calls] == ["search_workflow_catalog"]
+    assert record.tool_calls[0].result.text.startswith('{"workflows":[]')
+    assert [t["function"]["name"] for t in bench.endpoint.requests[0]["tools"]] == ["search_workflow_catalog"]
+    assert bench.endpoint.requests[0]["messages"][0] == {"role": "system", "content": "SYSTEM"}
+    assert bench.endpoint.headers[0]["Authorization"] == "Bearer none"
+
+
+def test_temperature_null_is_not_sent_and_the_key_is() -> None:
+    bench = Bench(say("x"), LLM_API_KEY="a-key")
+    values = settings(LLM_ENDPOINT="http://x", LLM_API_KEY="a-key")
+    without = Settings({**values.values, "llm.temperature": None}, values.sources, values.api_key)
+
+    async def run() -> None:
+        with listening(bench.endpoint) as url:
+            made = Settings({**without.values, "llm.endpoint": url}, without.sources, without.api_key)
+            investigator = HolmesInvestigator(made, bench.metrics, lambda: (), Network(lambda: TLS))
+            await investigator.load()
+            async with investigator.slot():
+                deadline = asyncio.get_running_loop().time() + 20
+                await investigator.investigate(Task("S", "U", (), 3, deadline), bench.record)
+            investigator.close()
+
+    asyncio.run(run())
+    assert "temperature" not in bench.endpoint.requests[0] and "tools" not in bench.endpoint.requests[0]
+    assert bench.endpoint.headers[0]["Authorization"] == "Bearer a-key"
+
+
+def test_one_failure_is_one_request_and_retries_wait_longer() -> None:
+    bench = Bench(respond(500, {}))
+    with pytest.raises(errors.ServiceError) as caught:
+        bench.run()
+    assert (caught.value.status, len(bench.endpoint.requests), bench.record.llm_calls) == (503, 1, 1)
+    patient = Bench(respond(500, {}), None, say("at last"), LLM_MAX_RETRIES="2")
+    assert "at last" in patient.run().text
+    at = patient.endpoint.at
+    assert len(at) == 3 and 0.9 <= at[1] - at[0] <= 1.6 and 1.8 <= at[2] - at[1] <= 2.8
+
+
+def test_retry_after_of_the_endpoint() -> None:
+    soon = Bench(respond(429, {}, Retry_After="1"), say("ok"), LLM_MAX_RETRIES="1")
+    assert "ok" in soon.run().text and len(soon.endpoint.requests) == 2
+    late = Bench(respond(429, {}, Retry_After="11"), say("ok"), LLM_MAX_RETRIES="3")
+    with pytest.raises(errors.ServiceError) as caught:
+        late.run()
+    assert (caught.value.status, caught.value.retry_after, len(late.endpoint.requests)) == (429, 11, 1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, {"Content-Type": "application/json"}, b"{nope"),
+        (200, {"Content-Type": "application/json"}, b"[" * 100_000),
+        respond(200, {"choices": []}),
+        respond(200, {"choices": [{"message": None}]}),
+        respond(200, []),
+        respond(200, {"error": "x"}),
+        None,
+        (307, {"Location": "http://127.0.0.1:9/elsewhere"}, b""),
+        (200, {"Content-Type": "application/json"}, b" " * (4 << 20) + b"{}"),
+    ],
+)
+def test_answers_that_are_no_completion(answer: Any) -> None:
+    bench = Bench(answer)
+    with pytest.raises(errors.ServiceError) as caught:
+        bench.run()
+    assert (caught.value.status, caught.value.source, len(bench.endpoint.requests)) == (503, "llm", 1)
+
+
+def test_a_dripping_body_meets_the_time_out() -> None:
+    class Drip(httpx.SyncByteStream):
+        def __iter__(self) -> Any:
+            for _ in range(100):
+                stop.wait(0.05)
+                yield b" "
+
+    stop = threading.Event()
+    inner = httpx.MockTransport(lambda _: httpx.Response(200, stream=Drip()))
+    client = MODULES.endpoint.connect("http://m", None, TLS, inner)
+    started = time.monotonic()
+    with pytest.raises(MODULES.endpoint.openai.APITimeoutError):
+        client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}], timeout=0.4)
+    assert time.monotonic() - started < 1.5
+
+
+def test_the_deadline_ends_a_slow_model() -> None:
+    gate = threading.Event()
+    bench = Bench(lambda: (gate.wait(8), respond(200, say("late")))[1])
+    started = time.monotonic()
+    with pytest.raises(errors.ServiceError) as caught:
+        bench.run(seconds=0.6)
+    assert caught.value.status == 503 and time.monotonic() - started < 4
+    gate.set()
+
+
+def test_a_tool_that_hangs_meets_the_deadline() -> None:
+    async def hang(_: Any) -> ToolResult:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    bench = Bench(call_tool(), say("never"))
+    with pytest.raises(errors.ServiceError) as caught:
+        bench.run(tool(hang), seconds=0.6)
+    assert caught.value.status == 503 and len(bench.endpoint.requests) == 1
+
+
+@pytest.mark.parametrize("given", ["[1]", '"text"', "7", "{", "", None, 7, ["a"], "null", "true"])
+def test_arguments_that_would_abort_the_loop(given: Any) -> None:
+    record = Bench(calls(given), say("end")).run(tool())
+    assert "end" in record.text and record.tool_calls[0].arguments == {}
+
+
+@pytest.mark.parametrize("name", [None, "", 7, "rm -rf", "kubectl", "x" * 10_000])
+def test_names_of_no_tool(name: Any) -> None:
+    record = Bench(calls("{}", name=name), say("end")).run(tool())
+    assert "end" in record.text and not record.tool_calls[0].result.ok
+
+
+def test_calls_without_an_id_or_with_one_twice() -> None:
+    answer = calls('{"query":"a"}', '{"query":"b"}', '{"query":"c"}')
+    for call, identity in zip(answer["choices"][0]["message"]["tool_calls"], ("same", "same", None), strict=True):
+        call["id"] = identity
+    bench = Bench(answer, calls('{"query":"d"}'), say("end"))
+    record = bench.run(tool())
+    given = [json.loads(call.result.text)["given"]["query"] for call in record.tool_calls]
+    assert given == ["a", "b", "c", "d"]
+    told = [m["tool_call_id"] for m in bench.endpoint.requests[-1]["messages"] if m["role"] == "tool"]
+    assert len(set(told)) == 4
+
+
+def test_repair_leaves_what_is_no_completion() -> None:
+    for body in (b"{", b"[]", b'{"choices":3}', b'{"choices":[{"message":{"content":"x"}}]}'):
+        assert repair(body) == body
+
+
+def test_the_step_limit_keeps_its_tool_calls() -> None:
+    record = Bench(call_tool()).run(tool(), steps=3)
+    assert record.out_of_steps and record.text == "" and len(record.tool_calls) == 3
+    assert all(call.result.ok for call in record.tool_calls)
+
+
+def test_tool_calls_are_told_also_when_the_model_fails() -> None:
+    bench = Bench(call_tool(), respond(500, {}))
+    with pytest.raises(errors.ServiceError):
+        bench.run(tool())
+    assert [call.name for call in bench.record.tool_calls] == ["search_workflow_catalog"]
+
+
+def test_results_stand_in_the_order_of_the_calls() -> None:
+    async def slow_first(arguments: dict[str, Any]) -> ToolResult:
+        await asyncio.sleep(0.2 if arguments["query"] == "a" else 0)
+        return ToolResult(arguments["query"])
+
+    bench = Bench(calls('{"query":"a"}', '{"query":"b"}'), say("end"))
+    record = bench.run(tool(slow_first))
+    assert [call.result.text for call in record.tool_calls] == ["a", "b"]
+    told = [m["tool_call_id"] for m in bench.endpoint.requests[1]["messages"] if m["role"] == "tool"]
+    assert told == ["c1", "c0"]  # as they ended: why they are paired by id
+
+
+def test_a_surprise_tool_keeps_the_service_not_ready() -> None:
+    class Surprising(MODULES.executor):  # type: ignore[misc,name-defined]
+        def __init__(self, toolsets: Any) -> None:
+            super().__init__(toolsets)
+            self.tools_by_name["bash"] = object()
+
+    made = SimpleNamespace(**{**MODULES.__dict__, "executor": Surprising})
+    with pytest.raises(RuntimeError, match="bash"):
+        adapter.executor_of(made, (tool(),), (), None)  # type: ignore[arg-type]
+
+
+def test_a_failed_import_is_told_and_does_not_end_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Any:
+        raise ImportError("no module named holmes")
+
+    monkeypatch.setattr("holmesgpt_api.investigator.holmes.sdk.import_modules", broken)
+
+    async def run() -> HolmesInvestigator:
+        investigator = HolmesInvestigator(settings(), Metrics(), lambda: (), Network(lambda: TLS))
+        assert investigator.sdk.status == "importing"
+        with pytest.raises(errors.ServiceError) as caught:
+            investigator.sdk.require()
+        assert (caught.value.status, caught.value.retry_after) == (503, 2)
+        await investigator.load()
+        return investigator
+
+    investigator = asyncio.run(run())
+    assert (investigator.sdk.status, investigator.sdk.cause) == ("failed", "ImportError: no module named holmes")
+
+
+def test_the_libraries_log_places_and_no_texts() -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logs.JSONFormatter())
+    handler.addFilter(quiet.Quiet())
+    for path, level in (("/x/holmes/core/a.py", logging.INFO), ("/x/litellm/b.py", logging.ERROR), ("/x/ours/c.py", logging.INFO)):
+        record = logging.LogRecord("root", level, path, 7, "the prompt %s", ("hidden",), None)
+        handler.handle(record)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["event"], line.get("file"), line.get("line")) for line in lines] == [
+        ("message of a library", "b.py", 7),
+        ("the prompt hidden", None, None),
+    ]
+
+
+@pytest.mark.parametrize(("window", "limit"), [(None, 50_000), (1_000_000, 50_000), (32_768, 9830)])
+def test_result_limit(window: int | None, limit: int) -> None:
+    assert result_limit(window) == limit
+
+
+def test_the_model_of_the_tests_is_asked_by_the_same_path() -> None:
+    model = Model(call_tool(), say(verdict()))
+    client = MODULES.endpoint.connect("http://m", None, TLS, httpx.MockTransport(model))
+    client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}])
+    assert model.requests[0]["model"] == "m"
