@@ -20,10 +20,12 @@ def read_arguments(text: Any) -> dict[str, Any]:
 
 
 def repair(body: bytes) -> bytes:
-    """A chat completion whose calls have a name and JSON object arguments; what is no chat completion is left."""
+    """A chat completion whose calls have a name and JSON object arguments; ValueError for what is no completion."""
     try:
         answer = json.loads(body)
         messages = [choice["message"] for choice in answer["choices"]]
+        if not all(isinstance(message, dict) for message in messages) or not messages:
+            raise ValueError("no message")
         calls = [call for message in messages for call in message.get("tool_calls") or []]
         for call in calls:
             function = call["function"]
@@ -35,5 +37,5 @@ def repair(body: bytes) -> bytes:
             call["id"] = call["id"] if isinstance(call.get("id"), str) else ""
             call["type"] = "function"
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return body
+        raise ValueError("not a chat completion") from None
     return json.dumps(answer).encode() if calls else body

@@ -16,25 +16,31 @@ MAX_ANSWER_BYTES = 4 << 20
 NO_KEY = "none"  # the SDK demands one
 
 
-class TooLargeError(httpx.TransportError):
-    """The answer is larger than any chat completion."""
+class UnusableError(httpx.TransportError):
+    """The answer is no chat completion, or larger than any."""
 
 
 class _Bounded(httpx.SyncByteStream):
     """The whole body, inside one deadline: the client's time-out counts per read, and a body that drips passes it."""
 
-    def __init__(self, inner: httpx.SyncByteStream, until: float) -> None:
-        self._inner, self._until = inner, until
+    def __init__(self, inner: httpx.SyncByteStream, until: float, good: bool) -> None:
+        self._inner, self._until, self._good = inner, until, good
 
     def __iter__(self) -> Iterator[bytes]:
         content = bytearray()
         for chunk in self._inner:
             content += chunk
             if len(content) > MAX_ANSWER_BYTES:
-                raise TooLargeError("the answer is too large")
+                raise UnusableError("the answer is too large")
             if time.monotonic() > self._until:
                 raise httpx.ReadTimeout("the answer took too long")
-        yield repair(bytes(content))
+        yield self._checked(bytes(content))
+
+    def _checked(self, content: bytes) -> bytes:
+        try:
+            return repair(content) if self._good else content
+        except ValueError as error:
+            raise UnusableError(str(error)) from None
 
     def close(self) -> None:
         self._inner.close()
@@ -47,7 +53,7 @@ class DeadlineTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         until = time.monotonic() + (request.extensions["timeout"]["read"] or 0)
         response = self._inner.handle_request(request)
-        stream = _Bounded(response.stream, until)  # type: ignore[arg-type]  # of a synchronous transport
+        stream = _Bounded(response.stream, until, response.status_code == 200)  # type: ignore[arg-type]  # of a synchronous transport
         return httpx.Response(
             response.status_code, headers=response.headers, stream=stream, extensions=response.extensions
         )

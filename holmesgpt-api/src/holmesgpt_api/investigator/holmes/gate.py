@@ -129,7 +129,6 @@ class Gate(DefaultLLM):
                 **sampling,
                 **body,
             )
-            check(answer)
             status, usage = "success", used(answer)
         except errors.ServiceError:
             raise
@@ -172,12 +171,6 @@ def clean(message: dict[str, Any], scrubbed: Callable[[str], None]) -> dict[str,
         kept["content"] = ""
     cleaned: dict[str, Any] = scrub(kept, scrubbed)
     return cleaned
-
-
-def check(answer: Any) -> None:
-    choices = getattr(answer, "choices", None)
-    if not choices or getattr(choices[0], "message", None) is None:
-        raise errors.llm_unavailable("the model endpoint's answer is not a chat completion")
 
 
 def used(answer: Any) -> tuple[int, int]:
