@@ -13,7 +13,8 @@ HTTP_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10)
 
 
 class Metrics:
-    def __init__(self) -> None:
+    def __init__(self, mode: str = "holmes") -> None:
+        self._mode = mode
         self.registry = CollectorRegistry()
         self._service_metrics()
         self._audit_metrics()
@@ -43,7 +44,7 @@ class Metrics:
         self.tool_calls = self._counter("tool_calls_total", "Tool calls of the model", ("tool", "status"))
         self.catalog_requests = self._counter("catalog_requests_total", "Catalog requests", ("operation", "code"))
         self.info = Gauge(PREFIX + "info", "What runs", ("version", "mode"), registry=self.registry)
-        self.info.labels(VERSION, "holmes").set(1)
+        self.info.labels(VERSION, self._mode).set(1)
 
     def _audit_metrics(self) -> None:
         def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:

@@ -15,10 +15,13 @@ import httpx
 
 from holmesgpt_api import logs
 from holmesgpt_api.audit import Buffer, Sender
-from holmesgpt_api.catalog import Catalog
+from holmesgpt_api.catalog import Catalog, DataStorageCatalog
 from holmesgpt_api.config import Settings
 from holmesgpt_api.investigation.service import Analysis
 from holmesgpt_api.investigator.openai import OpenAIInvestigator
+from holmesgpt_api.investigator.protocol import Investigator
+from holmesgpt_api.investigator.scripted.catalog import BuiltInCatalog
+from holmesgpt_api.investigator.scripted.mock import ScriptedInvestigator
 from holmesgpt_api.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -50,6 +53,8 @@ class State:
 
     def dependencies(self) -> dict[str, dict[str, Any]]:
         storage = {True: "up", False: "down", None: "unknown"}[self.data_storage_up]
+        if self.settings["data_storage.url"] is None:
+            storage = "off"
         return {
             "sdk": {"status": "up"},
             "prometheus": {"status": "up"},
@@ -59,10 +64,10 @@ class State:
 
 
 def build(settings: Settings, transports: Transports) -> State:
-    metrics = Metrics()
+    metrics = Metrics(settings.word("mode"))
     timeout = settings.seconds("data_storage.timeout_seconds")
     data_storage = httpx.AsyncClient(
-        base_url=settings.word("data_storage.url"),
+        base_url=settings["data_storage.url"] or "",
         transport=transports.data_storage,
         timeout=timeout,
         verify=_verify(None),
@@ -76,13 +81,18 @@ def build(settings: Settings, transports: Transports) -> State:
         follow_redirects=False,
     )
     buffer = Buffer(settings, metrics)
-    investigator = OpenAIInvestigator(settings, llm, metrics)
+    investigator: Investigator = (
+        ScriptedInvestigator() if settings.scripted else OpenAIInvestigator(settings, llm, metrics)
+    )
+    catalog: Catalog = (
+        BuiltInCatalog() if settings["data_storage.url"] is None else DataStorageCatalog(data_storage, timeout, metrics)
+    )
     return State(
         settings=settings,
         metrics=metrics,
         buffer=buffer,
         sender=Sender(buffer, data_storage, settings, metrics),
-        analysis=Analysis(settings, investigator, Catalog(data_storage, timeout, metrics), buffer, metrics),
+        analysis=Analysis(settings, investigator, catalog, buffer, metrics),
         data_storage=data_storage,
         llm=llm,
     )
@@ -96,10 +106,12 @@ def _verify(ca_file: str | None) -> ssl.SSLContext:
 @contextlib.asynccontextmanager
 async def running(state: State) -> AsyncIterator[None]:
     """Background tasks around the life of the application; at the end the audit buffer is flushed."""
-    tasks = [
-        asyncio.create_task(kept_running("audit sender", state.sender.run)),
-        asyncio.create_task(kept_running("data storage probe", lambda: probe_data_storage(state))),
-    ]
+    tasks: list[asyncio.Task[None]] = []
+    if state.settings["data_storage.url"] is not None:
+        tasks += [
+            asyncio.create_task(kept_running("audit sender", state.sender.run)),
+            asyncio.create_task(kept_running("data storage probe", lambda: probe_data_storage(state))),
+        ]
     try:
         yield
     finally:

@@ -48,13 +48,13 @@ async def config(request: Request) -> JSONResponse:
         "llm": {
             "provider": settings["llm.provider"],
             "model": settings["llm.model"],
-            "endpoint": hide(settings["llm.endpoint"]),
+            "endpoint": settings["llm.endpoint"] and hide(settings["llm.endpoint"]),
         },
         "environment": settings["environment"],
         "dev_mode": settings["dev_mode"],
         "mode": settings["mode"],
         "data_storage": {
-            "url": hide(settings["data_storage.url"]),
+            "url": settings["data_storage.url"] and hide(settings["data_storage.url"]),
             "source": settings.sources["data_storage.url"],
         },
         "toolsets": {"workflow/catalog": "up"},
