@@ -234,7 +234,7 @@ async def serving(
     transports = Transports(httpx.MockTransport(model), httpx.MockTransport(storage), cluster or NO_CLUSTER)
     app = create_app(settings(**env), transports)
     async with app.router.lifespan_context(app):
-        await app.state.holmes.loaded.wait()
+        await app.state.holmes.started.wait()
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://holmes.test", verify=TLS) as client:
             yield Service(app, client)

@@ -42,7 +42,7 @@ def listening(handle: Handle) -> Iterator[str]:
                 self.end_headers()
                 self.wfile.write(content)
 
-        do_GET = do_POST
+        do_GET = do_POST  # noqa: N815 - the name is the standard library's
 
         def log_message(self, *_: Any) -> None:
             return
@@ -121,7 +121,10 @@ class APIServer:
 
     def table(self, limit: int, start: int) -> dict[str, Any]:
         rows = [
-            {"cells": [f"cart-{n}", "0/1", "CrashLoopBackOff", 4, "5m", "10.0.0.1"], "object": {"metadata": {"namespace": "shop"}}}
+            {
+                "cells": [f"cart-{n}", "0/1", "CrashLoopBackOff", 4, "5m", "10.0.0.1"],
+                "object": {"metadata": {"namespace": "shop"}},
+            }
             for n in range(start, min(self.pods, start + limit))
         ]
         columns = [{"name": n, "priority": 0} for n in ("Name", "Ready", "Status", "Restarts", "Age")]
@@ -149,6 +152,9 @@ def pod() -> dict[str, Any]:
     return {
         "kind": "Pod",
         "metadata": {"name": "cart", "namespace": "shop", "managedFields": [{"manager": "x"}], "annotations": applied},
-        "spec": {"containers": [{"name": "app", "env": environment}], "initContainers": [{"name": "i", "env": environment}]},
+        "spec": {
+            "containers": [{"name": "app", "env": environment}],
+            "initContainers": [{"name": "i", "env": environment}],
+        },
         "status": {"phase": "Running"},
     }

@@ -12,7 +12,7 @@ import pytest
 
 from fakes import DataStorage, Model, call_tool, say, serving, settings, verdict
 from holmesgpt_api import errors
-from holmesgpt_api.catalog import MAX_ANSWER_BYTES, Catalog, _object
+from holmesgpt_api.catalog import MAX_ANSWER_BYTES, DataStorageCatalog, _object
 from holmesgpt_api.config import ConfigError
 from holmesgpt_api.investigator.holmes.arguments import read_arguments
 from holmesgpt_api.metrics import Metrics
@@ -116,7 +116,7 @@ def test_answer_beyond_the_limit_is_not_kept() -> None:
             return httpx.Response(200, content=endless())  # type: ignore[arg-type]
 
         async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://storage.test") as client:
-            response = await Catalog(client, 10, Metrics())._once("get", "GET", "/", None)
+            response = await DataStorageCatalog(client, 10, Metrics())._once("get", "GET", "/", None)
         assert response is not None
         assert _object(response) == {}
         assert sent <= MAX_ANSWER_BYTES + (2 << 20)

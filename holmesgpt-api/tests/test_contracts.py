@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from contract import Contract
 from fakes import OOM, TLS, DataStorage, Model, call_tool, say, select, serving, settings, verdict
 from holmesgpt_api.audit import Buffer, Sender
-from holmesgpt_api.catalog import Catalog, SearchRefusedError
+from holmesgpt_api.catalog import DataStorageCatalog, SearchRefusedError
 from holmesgpt_api.decode import decode
 from holmesgpt_api.metrics import Metrics
 from holmesgpt_api.models import IncidentRequest, RecoveryRequest
@@ -82,10 +82,10 @@ def answer(method: str, path: str, status: int, **change: Any) -> httpx.Response
     return httpx.Response(status, json=body)
 
 
-def ask_catalog(response: httpx.Response) -> tuple[Catalog, httpx.AsyncClient]:
+def ask_catalog(response: httpx.Response) -> tuple[DataStorageCatalog, httpx.AsyncClient]:
     transport = httpx.MockTransport(lambda _: response)
     client = httpx.AsyncClient(transport=transport, base_url="http://storage.test", verify=TLS)
-    return Catalog(client, 10, Metrics()), client
+    return DataStorageCatalog(client, 10, Metrics()), client
 
 
 def test_every_member_of_a_workflow_is_found() -> None:

@@ -1,4 +1,4 @@
-"""`kubernetes/read` against an API server on loopback: each tool, each refusal, and that what is refused asks nothing."""
+"""`kubernetes/read` against an API server on loopback: each tool, each refusal; what is refused asks nothing."""
 
 from __future__ import annotations
 
@@ -100,7 +100,9 @@ def test_logs_end_with_their_last_line() -> None:
     assert good(server, "kubernetes_logs", namespace="shop", pod="cart") == "one\ntwo\n"
     assert server.asked[-1][1] == {"tailLines": ["100"]}
     server.log = b"".join(b"line %d of the log\n" % n for n in range(100_000))
-    text = good(server, "kubernetes_logs", namespace="shop", pod="cart", container="app", previous=True, tail_lines=9999)
+    text = good(
+        server, "kubernetes_logs", namespace="shop", pod="cart", container="app", previous=True, tail_lines=9999
+    )
     assert text.startswith("[earlier lines are left out]\nline ") and text.endswith("line 99999 of the log\n")
     assert server.asked[-1][1] == {"tailLines": ["500"], "container": ["app"], "previous": ["true"]}
     server.log = b""
@@ -111,7 +113,15 @@ def test_logs_end_with_their_last_line() -> None:
 
 @pytest.mark.parametrize(
     ("status", "text"),
-    [(400, "selectors"), (401, "account"), (403, "not allowed"), (404, "kubernetes_list"), (410, "continue_token"), (503, "later"), (302, "later")],
+    [
+        (400, "selectors"),
+        (401, "account"),
+        (403, "not allowed"),
+        (404, "kubernetes_list"),
+        (410, "continue_token"),
+        (503, "later"),
+        (302, "later"),
+    ],
 )
 def test_what_the_api_server_refuses(status: int, text: str) -> None:
     server = APIServer()
@@ -130,7 +140,22 @@ def test_a_call_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 KINDS = ["Secret", "secrets", "ConfigMap", "configmaps", "cm", "serviceaccounts/token", "TokenReview", "tokenrequests"]
-NAMES = ["--server=x", "../", "..%2f..", "a/b", "cart?x=1", "a..b", "x" * 300, "x" * 10_000, "Cart", "cart\n", "-", "\u0000", "*", "$(id)"]
+NAMES = [
+    "--server=x",
+    "../",
+    "..%2f..",
+    "a/b",
+    "cart?x=1",
+    "a..b",
+    "x" * 300,
+    "x" * 10_000,
+    "Cart",
+    "cart\n",
+    "-",
+    "\u0000",
+    "*",
+    "$(id)",
+]
 TYPES: list[Any] = [7, 7.5, True, None, [], ["cart"], {}, {"a": 1}, [None]]
 
 

@@ -33,14 +33,14 @@ def test_settings_order_and_every_mistake(tmp_path: Path) -> None:
         "LLM_MAX_RETRIES": "9",
         "DATA_STORAGE_URL": "http://a",
         "DATASTORAGE_URL": "http://b",
-        "MOCK_LLM_MODE": "true",
+        "MOCK_LLM_MODE": "false",
     }
     with pytest.raises(config.ConfigError) as caught:
         config.load(str(file), env)
     text = str(caught.value)
     assert f"llm.temperature: must be between 0 and 2 (got 3, from {file})" in text
     assert "llm.max_retries: must be a whole number between 0 and 5 (got 9, from LLM_MAX_RETRIES)" in text
-    for part in ("llm.modle: is not a known", "odd: is not", "differ", "LLM_MODEL", "LLM_ENDPOINT", "scripted"):
+    for part in ("llm.modle: is not a known", "odd: is not", "differ", "LLM_MODEL", "LLM_ENDPOINT"):
         assert part in text
     with pytest.raises(config.ConfigError, match="absent"):
         config.load(str(tmp_path / "absent"), {})

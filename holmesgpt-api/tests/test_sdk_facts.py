@@ -30,7 +30,7 @@ class Probe(TOOLS.Tool):  # type: ignore[misc,name-defined]  # the SDK carries n
     """A tool of the SDK itself: what it is given, it keeps; what `reply` gives or raises, it gives or raises."""
 
     reply: Any = None
-    seen: list[dict[str, Any]] = []
+    seen: Any = None
 
     def _invoke(self, params: dict[str, Any], context: Any) -> Any:
         del context
@@ -39,7 +39,7 @@ class Probe(TOOLS.Tool):  # type: ignore[misc,name-defined]  # the SDK carries n
 
     def get_parameterized_one_liner(self, params: dict[str, Any]) -> str:
         del params
-        return self.name
+        return str(self.name)
 
 
 def result(data: Any = None, error: str | None = None, params: Any = None) -> Any:
@@ -119,7 +119,9 @@ def test_versions_and_licences() -> None:
     assert metadata["Version"] == "0.45.0"
     assert SpecifierSet(metadata["Requires-Python"]) == SpecifierSet(">=3.10,<3.14")
     pins = {r.name: r.specifier for r in map(Requirement, importlib.metadata.requires("holmesgpt") or [])}
-    installed = {name: importlib.metadata.version(name) for name in ("litellm", "fastapi", "uvicorn", "httpx", "openai")}
+    installed = {
+        name: importlib.metadata.version(name) for name in ("litellm", "fastapi", "uvicorn", "httpx", "openai")
+    }
     assert installed["litellm"].startswith("1.89.")
     assert installed["fastapi"].startswith("0.136.")
     assert installed["uvicorn"].startswith("0.40.")
@@ -151,7 +153,9 @@ def test_names_that_we_import(module: str, names: str) -> None:
 
 def test_signatures() -> None:
     loop = CALLING.ToolCallingLLM
-    assert {"tool_executor", "max_steps", "llm", "tool_results_dir"} <= inspect.signature(loop.__init__).parameters.keys()
+    assert {"tool_executor", "max_steps", "llm", "tool_results_dir"} <= inspect.signature(
+        loop.__init__
+    ).parameters.keys()
     assert {"messages", "cancel_event"} <= inspect.signature(loop.call).parameters.keys()
     assert not hasattr(loop, "investigate_issues") and not hasattr(loop, "prompt_call")
     members = CALLING.LLMResult.model_fields.keys()
@@ -160,7 +164,7 @@ def test_signatures() -> None:
 
 def test_arguments_that_only_our_completion_can_give() -> None:
     llm = importlib.import_module("holmes.core.llm").DefaultLLM
-    endpoint = Endpoint(lambda: (time.sleep(0.6), respond(200, completion("late")))[1])
+    endpoint = Endpoint(lambda: (threading.Event().wait(0.6), respond(200, completion("late")))[1])
     with listening(endpoint) as url:
         refused = llm("openai/m", "k", url + "/v1", args={"timeout": 0.1})
         with pytest.raises(TypeError, match="timeout"):
@@ -219,7 +223,9 @@ def test_a_tool_that_raises_is_told_to_the_model() -> None:
 def test_arguments_arrive_unchecked() -> None:
     array = TOOLS.ToolParameter(type="array", items=TOOLS.ToolParameter(), required=False)
     talk = Conversation(
-        completion(None, (SEARCH, '{"labels": null, "other": 1}')), completion("done"), tool=probe(labels=array, q=TOOLS.ToolParameter())
+        completion(None, (SEARCH, '{"labels": null, "other": 1}')),
+        completion("done"),
+        tool=probe(labels=array, q=TOOLS.ToolParameter()),
     )
     assert talk.tool.seen == [{"labels": [None], "other": 1}]
 

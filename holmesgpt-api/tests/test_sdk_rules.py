@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from conftest import MODULES
-from fakes import TLS, Model, call_tool, say, settings, verdict
+from fakes import NO_CLUSTER, TLS, Model, call_tool, say, settings, verdict
 from holmesgpt_api import errors, logs
 from holmesgpt_api.config import Settings
 from holmesgpt_api.investigator.holmes import adapter, failures, quiet
@@ -26,6 +26,7 @@ from holmesgpt_api.investigator.holmes.adapter import HolmesInvestigator, Networ
 from holmesgpt_api.investigator.holmes.arguments import repair
 from holmesgpt_api.investigator.holmes.prepare import FIXED, prepare
 from holmesgpt_api.investigator.protocol import Investigation, Task, Tool, ToolResult, result_limit
+from holmesgpt_api.kube import Cluster
 from holmesgpt_api.metrics import Metrics
 from stubs import Endpoint, listening, respond
 
@@ -65,7 +66,12 @@ def test_the_environment_is_prepared() -> None:
 def test_a_cold_import_reaches_nothing_and_leaves_nothing() -> None:
     environment = {"PYTHONPATH": str(SRC), "PATH": "/nowhere", "KIND": "secrets"}
     run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", COLD_IMPORT], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-W", "ignore", "-c", COLD_IMPORT],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert run.returncode == 0, run.stderr[-2000:]
     assert run.stdout.startswith("imported ") and run.stdout.count("\n") == 1, "something else was printed"
@@ -98,7 +104,11 @@ def test_model_names(provider: str, model: str, routed: str) -> None:
 
 @pytest.mark.parametrize(
     ("endpoint", "base"),
-    [("http://m:8080", "http://m:8080/v1"), ("http://m/", "http://m/v1"), ("http://m/openai/v1/", "http://m/openai/v1")],
+    [
+        ("http://m:8080", "http://m:8080/v1"),
+        ("http://m/", "http://m/v1"),
+        ("http://m/openai/v1/", "http://m/openai/v1"),
+    ],
 )
 def test_endpoints_without_a_path(endpoint: str, base: str) -> None:
     assert MODULES.endpoint.base_url(endpoint) == base
@@ -140,18 +150,18 @@ class Bench:
         self.record = Investigation()
         self.metrics = Metrics()
 
-    def run(self, *tools: Tool, steps: int = 4, seconds: float = 20, kubernetes: tuple[Tool, ...] = ()) -> Investigation:
+    def run(self, *tools: Tool, steps: int = 4, seconds: float = 20, cluster: Cluster | None = None) -> Investigation:
         async def investigate() -> None:
             made = settings(**({"LLM_ENDPOINT": url} | self.env))
-            investigator = HolmesInvestigator(made, self.metrics, lambda: kubernetes, Network(lambda: TLS))
-            await investigator.load()
+            investigator = HolmesInvestigator(made, self.metrics, cluster or NO_CLUSTER, Network(lambda: TLS))
+            await investigator.start()
             assert investigator.sdk.status == "up", investigator.sdk.cause
             try:
                 async with asyncio.timeout(seconds + 5), investigator.slot():
                     deadline = asyncio.get_running_loop().time() + seconds
                     await investigator.investigate(Task("SYSTEM", "USER", tools, steps, deadline), self.record)
             finally:
-                investigator.close()
+                await investigator.aclose()
 
         with listening(self.endpoint) as url:
             asyncio.run(investigate())
@@ -170,7 +180,8 @@ def calls(*arguments: Any, name: Any = "search_workflow_catalog") -> dict[str, A
     answer = call_tool(name, "{}")
     function = {"name": name}
     answer["choices"][0]["message"]["tool_calls"] = [
-        {"id": f"c{i}", "type": "function", "function": function | {"arguments": given}} for i, given in enumerate(arguments)
+        {"id": f"c{i}", "type": "function", "function": function | {"arguments": given}}
+        for i, given in enumerate(arguments)
     ]
     return answer
 
@@ -194,12 +205,12 @@ def test_temperature_null_is_not_sent_and_the_key_is() -> None:
     async def run() -> None:
         with listening(bench.endpoint) as url:
             made = Settings({**without.values, "llm.endpoint": url}, without.sources, without.api_key)
-            investigator = HolmesInvestigator(made, bench.metrics, lambda: (), Network(lambda: TLS))
-            await investigator.load()
+            investigator = HolmesInvestigator(made, bench.metrics, NO_CLUSTER, Network(lambda: TLS))
+            await investigator.start()
             async with investigator.slot():
                 deadline = asyncio.get_running_loop().time() + 20
                 await investigator.investigate(Task("S", "U", (), 3, deadline), bench.record)
-            investigator.close()
+            await investigator.aclose()
 
     asyncio.run(run())
     assert "temperature" not in bench.endpoint.requests[0] and "tools" not in bench.endpoint.requests[0]
@@ -359,12 +370,12 @@ def test_a_failed_import_is_told_and_does_not_end_the_service(monkeypatch: pytes
     monkeypatch.setattr("holmesgpt_api.investigator.holmes.sdk.import_modules", broken)
 
     async def run() -> HolmesInvestigator:
-        investigator = HolmesInvestigator(settings(), Metrics(), lambda: (), Network(lambda: TLS))
+        investigator = HolmesInvestigator(settings(), Metrics(), NO_CLUSTER, Network(lambda: TLS))
         assert investigator.sdk.status == "importing"
         with pytest.raises(errors.ServiceError) as caught:
             investigator.sdk.require()
         assert (caught.value.status, caught.value.retry_after) == (503, 2)
-        await investigator.load()
+        await investigator.start()
         return investigator
 
     investigator = asyncio.run(run())
@@ -376,7 +387,11 @@ def test_the_libraries_log_places_and_no_texts() -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logs.JSONFormatter())
     handler.addFilter(quiet.Quiet())
-    for path, level in (("/x/holmes/core/a.py", logging.INFO), ("/x/litellm/b.py", logging.ERROR), ("/x/ours/c.py", logging.INFO)):
+    for path, level in (
+        ("/x/holmes/core/a.py", logging.INFO),
+        ("/x/litellm/b.py", logging.ERROR),
+        ("/x/ours/c.py", logging.INFO),
+    ):
         record = logging.LogRecord("root", level, path, 7, "the prompt %s", ("hidden",), None)
         handler.handle(record)
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]

@@ -95,7 +95,7 @@ def optional(check: Check) -> Check:
 
 @dataclass(frozen=True)
 class Key:
-    """One setting. A default that is REQUIRED must be given somewhere."""
+    """One setting."""
 
     path: str
     check: Check
@@ -103,17 +103,18 @@ class Key:
     env: tuple[str, ...] = ()
 
 
-REQUIRED = object()
+# In holmes mode; scripted, the catalog is built in unless one is named.
+DATA_STORAGE = "http://datastorage:8080"
 KEYS = (
-    Key("mode", one_of("holmes"), "holmes"),
+    Key("mode", one_of("holmes", "scripted"), None),
     Key("server.host", text, "0.0.0.0"),  # noqa: S104 - a service in a pod listens on every address
     Key("server.port", integer(0, 65535), 8080),
     Key("environment", optional(text), None, ("ENVIRONMENT",)),
     Key("dev_mode", flag, False, ("DEV_MODE",)),
     Key("logging.level", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", ("LOG_LEVEL",)),
     Key("llm.provider", text, "openai", ("LLM_PROVIDER",)),
-    Key("llm.model", text, REQUIRED, ("LLM_MODEL",)),
-    Key("llm.endpoint", url, REQUIRED, ("LLM_ENDPOINT",)),
+    Key("llm.model", optional(text), None, ("LLM_MODEL",)),
+    Key("llm.endpoint", optional(url), None, ("LLM_ENDPOINT",)),
     Key("llm.secrets_file", optional(text), None),
     Key("llm.ca_file", optional(text), None),
     Key("llm.timeout_seconds", number(1, 600), 60.0, ("LLM_TIMEOUT_SECONDS",)),
@@ -122,7 +123,7 @@ KEYS = (
     Key("llm.max_tokens_per_request", integer(256, 131072), 4096),
     Key("llm.max_steps", integer(2, 50), 20),
     Key("llm.context_window", optional(integer(1024, 10_000_000)), None),
-    Key("data_storage.url", url, "http://datastorage:8080", ("DATA_STORAGE_URL", "DATASTORAGE_URL")),
+    Key("data_storage.url", optional(url), None, ("DATA_STORAGE_URL", "DATASTORAGE_URL")),
     Key("data_storage.timeout_seconds", number(1, 60), 10.0, ("DATA_STORAGE_TIMEOUT",)),
     Key("investigation.confidence_threshold", number(0.5, 0.95), 0.7),
     Key("limits.max_concurrent", integer(1, 64), 16),
@@ -150,6 +151,11 @@ class Settings:
     sources: Mapping[str, str]
     api_key: str | None = None
     ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def scripted(self) -> bool:
+        return bool(self.values["mode"] == "scripted")
 
     def __getitem__(self, path: str) -> Any:
         return self.values[path]
@@ -173,18 +179,43 @@ def load(config_file: str | None, env: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {}
     for key in KEYS:
         value, _, where = given.get(key.path, (key.default, "default", "default"))
-        if value is REQUIRED:
-            mistakes.append(f"{key.path}: is required (set {key.env[0]} or the file's key)")
-            continue
         try:
-            values[key.path] = key.check(value)
+            values[key.path] = value if value is None and key.path == "mode" else key.check(value)
         except BadValueError as error:
             mistakes.append(f"{key.path}: {error} (got {_shown(value)}, from {where})")
+    sources = {key.path: given.get(key.path, (None, "default", ""))[1] for key in KEYS}
+    notes = _settle_mode(values, sources, given, env, mistakes)
     api_key = _read_api_key(values.get("llm.secrets_file"), env, mistakes)
     if mistakes:
         raise ConfigError(mistakes)
-    sources = {key.path: given.get(key.path, (None, "default", ""))[1] for key in KEYS}
-    return Settings(values, sources, api_key, tuple(ignored))
+    return Settings(values, sources, api_key, tuple(ignored), notes)
+
+
+def _settle_mode(
+    values: dict[str, Any],
+    sources: dict[str, str],
+    given: dict[str, tuple[Any, str, str]],
+    env: Mapping[str, str],
+    mistakes: list[str],
+) -> tuple[str, ...]:
+    """Holmes if a model is named; else scripted, but never by accident in a cluster. Returns what to warn of."""
+    notes: tuple[str, ...] = ()
+    mode = values.get("mode")
+    if given.get("mode") is None:
+        mode = "holmes" if given.get("llm.model") else "scripted"
+        if mode == "scripted" and env.get("KUBERNETES_SERVICE_HOST"):
+            mistakes.append("mode: in a cluster, set LLM_MODEL, or MOCK_LLM_MODE=true for the scripted mode")
+        elif mode == "scripted":
+            notes = ("no model is configured: answers are scripted; set LLM_MODEL for a real one",)
+        values["mode"] = mode
+    if mode == "holmes":
+        for path, name in (("llm.model", "LLM_MODEL"), ("llm.endpoint", "LLM_ENDPOINT")):
+            if path in values and values[path] is None:
+                mistakes.append(f"{path}: is required in holmes mode (set {name} or the file's key)")
+    if values.get("data_storage.url", "") is None:
+        values["data_storage.url"] = DATA_STORAGE if mode == "holmes" else None
+        sources["data_storage.url"] = "default" if mode == "holmes" else "off"
+    return notes
 
 
 def _shown(value: Any) -> str:
@@ -240,8 +271,11 @@ def _read_env(env: Mapping[str, str], given: dict[str, tuple[Any, str, str]], mi
             mistakes.append(f"{key.path}: {' and '.join(found)} are both set and differ")
         for name, value in list(found.items())[:1]:
             given[key.path] = (value, "env", name)
-    if env.get("MOCK_LLM_MODE", "").lower() in ("true", "1"):
-        mistakes.append("mode: scripted is not available in this version (got true, from MOCK_LLM_MODE)")
+    if scripted := env.get("MOCK_LLM_MODE", ""):
+        try:
+            given["mode"] = ("scripted" if flag(scripted) else "holmes", "env", "MOCK_LLM_MODE")
+        except BadValueError as error:
+            mistakes.append(f"mode: MOCK_LLM_MODE {error} (got {scripted[:64]})")
 
 
 def _read_api_key(secrets_file: str | None, env: Mapping[str, str], mistakes: list[str]) -> str | None:

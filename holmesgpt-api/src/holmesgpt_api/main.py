@@ -86,6 +86,8 @@ def serve(settings: config.Settings) -> int:
     logs.setup(settings.word("logging.level"))
     if settings.ignored:
         logs.event(logger, logging.WARNING, "keys without a meaning here", keys=settings.ignored)
+    for note in settings.notes:
+        logs.event(logger, logging.WARNING, note)
     app = create_app(settings)
     server = Server(
         uvicorn.Config(

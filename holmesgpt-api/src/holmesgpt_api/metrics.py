@@ -13,7 +13,8 @@ HTTP_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10)
 
 
 class Metrics:
-    def __init__(self) -> None:
+    def __init__(self, mode: str = "holmes") -> None:
+        self._mode = mode
         self.registry = CollectorRegistry()
         self._service_metrics()
         self._audit_metrics()
@@ -48,7 +49,7 @@ class Metrics:
         self.abandoned_threads = Gauge(PREFIX + "abandoned_threads", abandoned, registry=self.registry)
         self.scrubbed = self._counter("scrubbed_total", "Texts that lost a credential", ("kind",))
         self.info = Gauge(PREFIX + "info", "What runs", ("version", "mode"), registry=self.registry)
-        self.info.labels(VERSION, "holmes").set(1)
+        self.info.labels(VERSION, self._mode).set(1)
 
     def _audit_metrics(self) -> None:
         def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:

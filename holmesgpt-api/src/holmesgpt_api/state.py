@@ -16,11 +16,13 @@ import httpx
 
 from holmesgpt_api import logs
 from holmesgpt_api.audit import Buffer, Sender
-from holmesgpt_api.catalog import Catalog
+from holmesgpt_api.catalog import Catalog, DataStorageCatalog
 from holmesgpt_api.config import Settings
 from holmesgpt_api.investigation.service import Analysis
 from holmesgpt_api.investigator.holmes.adapter import HolmesInvestigator, Network
-from holmesgpt_api.investigator.protocol import result_limit
+from holmesgpt_api.investigator.protocol import Investigator, result_limit
+from holmesgpt_api.investigator.scripted.catalog import BuiltInCatalog
+from holmesgpt_api.investigator.scripted.mock import ScriptedInvestigator
 from holmesgpt_api.kube import Cluster
 from holmesgpt_api.metrics import Metrics
 
@@ -47,45 +49,39 @@ class State:
     sender: Sender
     analysis: Analysis
     data_storage: httpx.AsyncClient
-    investigator: HolmesInvestigator
-    cluster: Cluster
+    investigator: Investigator
     shutting_down: str = ""  # the reason, once it began
     data_storage_up: bool | None = None  # None: not asked yet
     probed: asyncio.Event = field(default_factory=asyncio.Event)
-    loaded: asyncio.Event = field(default_factory=asyncio.Event)  # the SDK, or that it cannot be
+    started: asyncio.Event = field(default_factory=asyncio.Event)  # the investigator, or it cannot be
 
     def dependencies(self) -> dict[str, dict[str, Any]]:
         storage = {True: "up", False: "down", None: "unknown"}[self.data_storage_up]
+        if self.settings["data_storage.url"] is None:
+            storage = "off"
         return {
-            "sdk": self.sdk(),
+            "sdk": self.investigator.status(),
             "prometheus": {"status": "up"},
             "data_storage": {"status": storage},
             "audit": self.buffer.status(),
         }
 
-    def sdk(self) -> dict[str, str]:
-        sdk = self.investigator.sdk
-        return {"status": sdk.status} | ({"cause": sdk.cause} if sdk.cause else {})
-
-    def toolsets(self) -> dict[str, str]:
-        return {"workflow/catalog": "up", "kubernetes/read": self.cluster.status}
-
 
 def build(settings: Settings, transports: Transports) -> State:
-    metrics = Metrics()
+    metrics = Metrics(settings.word("mode"))
     timeout = settings.seconds("data_storage.timeout_seconds")
     data_storage = httpx.AsyncClient(
-        base_url=settings.word("data_storage.url"),
+        base_url=settings["data_storage.url"] or "",
         transport=transports.data_storage,
         timeout=timeout,
         verify=_verify(None),
         trust_env=False,
     )
     buffer = Buffer(settings, metrics)
-    cluster = transports.cluster or Cluster.of_environment(os.environ, result_limit(settings["llm.context_window"]))
-    network = Network(functools.partial(_verify, settings["llm.ca_file"]), transports.llm)
-    investigator = HolmesInvestigator(settings, metrics, cluster.tools, network)
-    catalog = Catalog(data_storage, timeout, metrics)
+    investigator: Investigator = ScriptedInvestigator() if settings.scripted else _holmes(settings, metrics, transports)
+    catalog: Catalog = (
+        BuiltInCatalog() if settings["data_storage.url"] is None else DataStorageCatalog(data_storage, timeout, metrics)
+    )
     return State(
         settings=settings,
         metrics=metrics,
@@ -94,8 +90,13 @@ def build(settings: Settings, transports: Transports) -> State:
         analysis=Analysis(settings, investigator, catalog, buffer, metrics),
         data_storage=data_storage,
         investigator=investigator,
-        cluster=cluster,
     )
+
+
+def _holmes(settings: Settings, metrics: Metrics, transports: Transports) -> Investigator:
+    cluster = transports.cluster or Cluster.of_environment(os.environ, result_limit(settings["llm.context_window"]))
+    network = Network(functools.partial(_verify, settings["llm.ca_file"]), transports.llm)
+    return HolmesInvestigator(settings, metrics, cluster, network)
 
 
 @functools.cache  # reading the bundle takes a tenth of a second
@@ -107,11 +108,14 @@ def _verify(ca_file: str | None) -> ssl.SSLContext:
 async def running(state: State) -> AsyncIterator[None]:
     """Background tasks around the life of the application; at the end the audit buffer is flushed."""
     tasks = [
-        asyncio.create_task(kept_running("audit sender", state.sender.run)),
-        asyncio.create_task(kept_running("data storage probe", lambda: probe_data_storage(state))),
-        asyncio.create_task(kept_running("cluster probe", state.cluster.watch)),
-        asyncio.create_task(load_sdk(state)),
+        asyncio.create_task(start(state)),
+        asyncio.create_task(kept_running("toolset watch", state.investigator.watch)),
     ]
+    if state.settings["data_storage.url"] is not None:
+        tasks += [
+            asyncio.create_task(kept_running("audit sender", state.sender.run)),
+            asyncio.create_task(kept_running("data storage probe", lambda: probe_data_storage(state))),
+        ]
     try:
         yield
     finally:
@@ -123,14 +127,14 @@ async def running(state: State) -> AsyncIterator[None]:
         finally:
             state.buffer.abandon()  # whatever became of the flush: what is lost is counted
         await state.data_storage.aclose()
-        await state.cluster.aclose()
-        state.investigator.close()
+        await state.investigator.aclose()
         logs.event(logger, logging.INFO, "stopped")
 
 
-async def load_sdk(state: State) -> None:
-    await state.investigator.load()
-    state.loaded.set()
+async def start(state: State) -> None:
+    """After the port listens: the SDK takes seconds."""
+    await state.investigator.start()
+    state.started.set()
 
 
 async def kept_running(name: str, work: Callable[[], Awaitable[None]], pause: float = RESTART_SECONDS) -> None:

@@ -29,5 +29,6 @@ def state_of(request: Request) -> State:
     return state
 
 
-def answer(body: dict[str, Any]) -> JSONResponse:
-    return JSONResponse(body, headers={"X-Investigator": "holmes", "Cache-Control": "no-store"})
+def answer(request: Request, body: dict[str, Any]) -> JSONResponse:
+    mode = state_of(request).settings.word("mode")
+    return JSONResponse(body, headers={"X-Investigator": mode, "Cache-Control": "no-store"})

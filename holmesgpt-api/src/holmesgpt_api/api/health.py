@@ -38,7 +38,7 @@ async def ready(request: Request) -> JSONResponse:
     state = state_of(request)
     if state.shutting_down:
         return JSONResponse({"status": "shutting_down", "reason": state.shutting_down}, 503)
-    if state.investigator.sdk.status != "up":
+    if state.investigator.status()["status"] != "up":
         return JSONResponse({"status": "not_ready", "dependencies": state.dependencies()}, 503)
     return JSONResponse({"status": "ready", "dependencies": state.dependencies()})
 
@@ -50,16 +50,16 @@ async def config(request: Request) -> JSONResponse:
         "llm": {
             "provider": settings["llm.provider"],
             "model": settings["llm.model"],
-            "endpoint": hide(settings["llm.endpoint"]),
+            "endpoint": settings["llm.endpoint"] and hide(settings["llm.endpoint"]),
         },
         "environment": settings["environment"],
         "dev_mode": settings["dev_mode"],
         "mode": settings["mode"],
         "data_storage": {
-            "url": hide(settings["data_storage.url"]),
+            "url": settings["data_storage.url"] and hide(settings["data_storage.url"]),
             "source": settings.sources["data_storage.url"],
         },
-        "toolsets": state_of(request).toolsets(),
+        "toolsets": state_of(request).investigator.toolsets(),
         "limits": {k.split(".")[1]: v for k, v in settings.values.items() if k.startswith("limits.")},
         "version": VERSION,
     }

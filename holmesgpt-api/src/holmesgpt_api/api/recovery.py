@@ -20,4 +20,4 @@ async def recovery_analyze(request: Request) -> JSONResponse:
     result = await analysis.recovery(
         from_recovery(body), request.state.request_id, body.is_recovery_attempt, body.recovery_attempt_number
     )
-    return analyze.answer(result)
+    return analyze.answer(request, result)

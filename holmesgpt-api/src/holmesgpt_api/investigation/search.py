@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from typing import Any
 
 from holmesgpt_api import errors
@@ -113,7 +112,8 @@ def build_filters(arguments: dict[str, Any], subject: Subject) -> dict[str, Any]
 
 def _severity(words: list[str], subject: Subject) -> str:
     known = ("critical", "high", "medium", "low", "warning", "info")
-    named = next((w for w in re.findall(r"[a-z]+", " ".join(words).lower()) if w in known), None)
+    # Whole words: MOCK_LOW_CONFIDENCE and HighLatency name no severity.
+    named = next((w for w in (word.strip(",.;:()").lower() for word in words) if w in known), None)
     return level(named or subject.severity)
 
 

@@ -51,7 +51,7 @@ class Analysis:
         def render(
             findings: Findings, outcome: Outcome, others: list[AlternativeWorkflow], elapsed_ms: int
         ) -> dict[str, Any]:
-            metadata = answer.base_metadata(elapsed_ms, is_recovery, number)
+            metadata = answer.base_metadata(elapsed_ms, is_recovery, number, self._settings.scripted)
             return answer.recovery(subject, findings, outcome, others, metadata)
 
         return await self._run(subject, request_id, render)

@@ -17,6 +17,7 @@ from holmesgpt_api.config import Settings
 from holmesgpt_api.investigator.holmes import failures
 from holmesgpt_api.investigator.holmes.sdk import SDK, Modules
 from holmesgpt_api.investigator.protocol import Investigation, Task, Tool, ToolCall, ToolResult
+from holmesgpt_api.kube import Cluster
 from holmesgpt_api.metrics import Metrics
 from holmesgpt_api.pool import Pool
 
@@ -40,25 +41,35 @@ class HolmesInvestigator:
         self,
         settings: Settings,
         metrics: Metrics,
-        tools: Callable[[], Sequence[Tool]],
+        cluster: Cluster,
         network: Network,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._pool = Pool(settings, metrics)
         self.slot = self._pool.slot
-        self._tools = tools  # of kubernetes/read, as they are available now
+        self._cluster = cluster
         self._network = network
         self._labels = (settings.word("llm.provider"), settings.word("llm.model"))
         self._model: Any = None
         self.sdk = SDK()
 
-    async def load(self) -> None:
+    async def start(self) -> None:
         await self.sdk.load(self._begin)
 
-    def close(self) -> None:
+    async def watch(self) -> None:
+        await self._cluster.watch()
+
+    async def aclose(self) -> None:
+        await self._cluster.aclose()
         if self._model is not None:
             self._model.client.close()
+
+    def status(self) -> dict[str, str]:
+        return {"status": self.sdk.status} | ({"cause": self.sdk.cause} if self.sdk.cause else {})
+
+    def toolsets(self) -> dict[str, str]:
+        return {CATALOG: "up", KUBERNETES: self._cluster.status}
 
     def _begin(self, sdk: Modules) -> None:
         """In the import's thread: the one connection, and a look at what an executor would offer."""
@@ -77,7 +88,7 @@ class HolmesInvestigator:
             scrubbed=lambda kind: self._metrics.scrubbed.labels(kind).inc(),
         )
         sdk.gate.Gate(self._model, 1, 0.0, threading.Event())  # a model that the SDK refuses is told now
-        executor_of(sdk, (), self._tools(), None)
+        executor_of(sdk, (), self._cluster.tools(), None)
 
     def _observe(self, status: str, seconds: float, prompt: int, completion: int) -> None:
         self._metrics.llm_calls.labels(*self._labels, status).inc()
@@ -94,7 +105,7 @@ class HolmesInvestigator:
             raise errors.deadline_passed()
         gate = sdk.gate.Gate(self._model, task.max_steps, deadline, cancel)
         runs = sdk.bridge.Runs(loop, deadline)
-        executor = executor_of(sdk, task.tools, self._tools(), runs)
+        executor = executor_of(sdk, task.tools, self._cluster.tools(), runs)
         messages = [{"role": "system", "content": task.system}, {"role": "user", "content": task.user}]
 
         def converse() -> str:
