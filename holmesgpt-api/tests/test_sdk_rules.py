@@ -8,27 +8,23 @@ import json
 import logging
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
 
+from bench import Bench, tool
 from conftest import MODULES
-from fakes import NO_CLUSTER, TLS, Model, call_tool, say, settings, verdict
+from fakes import NO_CLUSTER, TLS, call_tool, say, settings
 from holmesgpt_api import errors, logs
 from holmesgpt_api.config import Settings
 from holmesgpt_api.investigator.holmes import adapter, failures, quiet
 from holmesgpt_api.investigator.holmes.adapter import HolmesInvestigator, Network
-from holmesgpt_api.investigator.holmes.arguments import repair
 from holmesgpt_api.investigator.holmes.prepare import FIXED, prepare
-from holmesgpt_api.investigator.protocol import Investigation, Task, Tool, ToolResult, result_limit
-from holmesgpt_api.kube import Cluster
+from holmesgpt_api.investigator.protocol import Task, result_limit
 from holmesgpt_api.metrics import Metrics
-from stubs import Endpoint, listening, respond
+from stubs import listening, respond
 
 SRC = Path(__file__).parents[1] / "src"
 # Nothing but the loopback may be reached, no program started, and what the import leaves behind is told.
@@ -141,51 +137,6 @@ def test_an_exception_without_a_status_is_a_bug() -> None:
         failures.from_exception(KeyError("x"))
 
 
-class Bench:
-    """The investigator over a loopback endpoint, without the rest of the service."""
-
-    def __init__(self, *answers: Any, **env: str) -> None:
-        self.endpoint = Endpoint(*answers)
-        self.env = env
-        self.record = Investigation()
-        self.metrics = Metrics()
-
-    def run(self, *tools: Tool, steps: int = 4, seconds: float = 20, cluster: Cluster | None = None) -> Investigation:
-        async def investigate() -> None:
-            made = settings(**({"LLM_ENDPOINT": url} | self.env))
-            investigator = HolmesInvestigator(made, self.metrics, cluster or NO_CLUSTER, Network(lambda: TLS))
-            await investigator.start()
-            assert investigator.sdk.status == "up", investigator.sdk.cause
-            try:
-                async with asyncio.timeout(seconds + 5), investigator.slot():
-                    deadline = asyncio.get_running_loop().time() + seconds
-                    await investigator.investigate(Task("SYSTEM", "USER", tools, steps, deadline), self.record)
-            finally:
-                await investigator.aclose()
-
-        with listening(self.endpoint) as url:
-            asyncio.run(investigate())
-        return self.record
-
-
-def tool(run: Any = None, name: str = "search_workflow_catalog") -> Tool:
-    async def answer(arguments: dict[str, Any]) -> ToolResult:
-        return await run(arguments) if run else ToolResult(f'{{"workflows":[],"given":{json.dumps(arguments)}}}')
-
-    schema = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
-    return Tool(name, "Search.", schema, answer)
-
-
-def calls(*arguments: Any, name: Any = "search_workflow_catalog") -> dict[str, Any]:
-    answer = call_tool(name, "{}")
-    function = {"name": name}
-    answer["choices"][0]["message"]["tool_calls"] = [
-        {"id": f"c{i}", "type": "function", "function": function | {"arguments": given}}
-        for i, given in enumerate(arguments)
-    ]
-    return answer
-
-
 def test_two_turns_one_search_one_answer() -> None:
     bench = Bench(call_tool(), say("the answer"))
     record = bench.run(tool())
@@ -258,100 +209,6 @@ def test_answers_that_are_no_completion(answer: Any) -> None:
     assert (caught.value.status, caught.value.source, len(bench.endpoint.requests)) == (503, "llm", 1)
 
 
-def test_a_dripping_body_meets_the_time_out() -> None:
-    class Drip(httpx.SyncByteStream):
-        def __iter__(self) -> Any:
-            for _ in range(100):
-                stop.wait(0.05)
-                yield b" "
-
-    stop = threading.Event()
-    inner = httpx.MockTransport(lambda _: httpx.Response(200, stream=Drip()))
-    client = MODULES.endpoint.connect("http://m", None, TLS, inner)
-    started = time.monotonic()
-    with pytest.raises(MODULES.endpoint.openai.APITimeoutError):
-        client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}], timeout=0.4)
-    assert time.monotonic() - started < 1.5
-
-
-def test_the_deadline_ends_a_slow_model() -> None:
-    gate = threading.Event()
-    bench = Bench(lambda: (gate.wait(8), respond(200, say("late")))[1])
-    started = time.monotonic()
-    with pytest.raises(errors.ServiceError) as caught:
-        bench.run(seconds=0.6)
-    assert caught.value.status == 503 and time.monotonic() - started < 4
-    gate.set()
-
-
-def test_a_tool_that_hangs_meets_the_deadline() -> None:
-    async def hang(_: Any) -> ToolResult:
-        await asyncio.Event().wait()
-        raise AssertionError("unreachable")
-
-    bench = Bench(call_tool(), say("never"))
-    with pytest.raises(errors.ServiceError) as caught:
-        bench.run(tool(hang), seconds=0.6)
-    assert caught.value.status == 503 and len(bench.endpoint.requests) == 1
-
-
-@pytest.mark.parametrize("given", ["[1]", '"text"', "7", "{", "", None, 7, ["a"], "null", "true"])
-def test_arguments_that_would_abort_the_loop(given: Any) -> None:
-    record = Bench(calls(given), say("end")).run(tool())
-    assert "end" in record.text and record.tool_calls[0].arguments == {}
-
-
-@pytest.mark.parametrize("name", [None, "", 7, "rm -rf", "kubectl", "x" * 10_000])
-def test_names_of_no_tool(name: Any) -> None:
-    record = Bench(calls("{}", name=name), say("end")).run(tool())
-    assert "end" in record.text and not record.tool_calls[0].result.ok
-
-
-def test_calls_without_an_id_or_with_one_twice() -> None:
-    answer = calls('{"query":"a"}', '{"query":"b"}', '{"query":"c"}')
-    for call, identity in zip(answer["choices"][0]["message"]["tool_calls"], ("same", "same", None), strict=True):
-        call["id"] = identity
-    bench = Bench(answer, calls('{"query":"d"}'), say("end"))
-    record = bench.run(tool())
-    given = [json.loads(call.result.text)["given"]["query"] for call in record.tool_calls]
-    assert given == ["a", "b", "c", "d"]
-    told = [m["tool_call_id"] for m in bench.endpoint.requests[-1]["messages"] if m["role"] == "tool"]
-    assert len(set(told)) == 4
-
-
-def test_repair_refuses_what_is_no_completion() -> None:
-    for body in (b"{", b"[]", b'{"choices":3}', b'{"choices":[]}', b'{"choices":[{"message":null}]}'):
-        with pytest.raises(ValueError, match="not a chat completion"):
-            repair(body)
-    plain = b'{"choices":[{"message":{"content":"x"}}]}'
-    assert repair(plain) == plain
-
-
-def test_the_step_limit_keeps_its_tool_calls() -> None:
-    record = Bench(call_tool()).run(tool(), steps=3)
-    assert record.out_of_steps and record.text == "" and len(record.tool_calls) == 3
-    assert all(call.result.ok for call in record.tool_calls)
-
-
-def test_tool_calls_are_told_also_when_the_model_fails() -> None:
-    bench = Bench(call_tool(), respond(500, {}))
-    with pytest.raises(errors.ServiceError):
-        bench.run(tool())
-    assert [call.name for call in bench.record.tool_calls] == ["search_workflow_catalog"]
-
-
-def test_results_stand_in_the_order_of_the_calls() -> None:
-    async def slow_first(arguments: dict[str, Any]) -> ToolResult:
-        await asyncio.sleep(0.2 if arguments["query"] == "a" else 0)
-        return ToolResult(arguments["query"])
-
-    bench = Bench(calls('{"query":"a"}', '{"query":"b"}'), say("end"))
-    record = bench.run(tool(slow_first))
-    assert [call.result.text for call in record.tool_calls] == ["a", "b"]
-    told = [m["tool_call_id"] for m in bench.endpoint.requests[1]["messages"] if m["role"] == "tool"]
-    assert told == ["c1", "c0"]  # as they ended: why they are paired by id
-
-
 def test_a_surprise_tool_keeps_the_service_not_ready() -> None:
     class Surprising(MODULES.executor):  # type: ignore[misc,name-defined]
         def __init__(self, toolsets: Any) -> None:
@@ -404,10 +261,3 @@ def test_the_libraries_log_places_and_no_texts() -> None:
 @pytest.mark.parametrize(("window", "limit"), [(None, 50_000), (1_000_000, 50_000), (32_768, 9830)])
 def test_result_limit(window: int | None, limit: int) -> None:
     assert result_limit(window) == limit
-
-
-def test_the_model_of_the_tests_is_asked_by_the_same_path() -> None:
-    model = Model(call_tool(), say(verdict()))
-    client = MODULES.endpoint.connect("http://m", None, TLS, httpx.MockTransport(model))
-    client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}])
-    assert model.requests[0]["model"] == "m"

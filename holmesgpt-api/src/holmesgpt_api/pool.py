@@ -103,7 +103,8 @@ class Pool:
                 self._metrics.abandoned_threads.dec()
 
         future.add_done_callback(ended)
-        threading.Thread(target=_fill, args=(future, contextvars.copy_context(), work), daemon=True).start()
+        given = (future, contextvars.copy_context(), work)
+        threading.Thread(target=_fill, args=given, name="investigation", daemon=True).start()
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
