@@ -74,9 +74,13 @@ def test_an_abandoned_thread_keeps_its_slot_until_it_returns() -> None:
         metrics, blocked, begun = Metrics(), threading.Event(), threading.Event()
         bound = pool(metrics, max_concurrent=1, queue=1)
 
+        def work() -> None:
+            begun.set()
+            blocked.wait(10)
+
         async def request() -> None:
             async with bound.slot():
-                await bound.run(lambda: begun.set() or blocked.wait(10))
+                await bound.run(work)
 
         task = asyncio.create_task(request())
         await asyncio.to_thread(begun.wait, 5)
