@@ -231,7 +231,7 @@ class Service:
 async def serving(
     model: Model, storage: DataStorage, cluster: Cluster | None = None, **env: str
 ) -> AsyncIterator[Service]:
-    transports = Transports(httpx.MockTransport(model), httpx.MockTransport(storage), cluster or NO_CLUSTER)
+    transports = Transports(httpx.MockTransport(model), httpx.MockTransport(storage), cluster=cluster or NO_CLUSTER)
     app = create_app(settings(**env), transports)
     async with app.router.lifespan_context(app):
         await app.state.holmes.started.wait()

@@ -56,7 +56,7 @@ def asks() -> list[list[Ask]]:
 
 def answers(**env: str) -> list[list[httpx.Response]]:
     async def run() -> list[list[httpx.Response]]:
-        transports = Transports(None, httpx.MockTransport(Seeded()), NO_CLUSTER)
+        transports = Transports(None, httpx.MockTransport(Seeded()), cluster=NO_CLUSTER)
         app = create_app(settings(**env), transports)
         async with app.router.lifespan_context(app):
             await app.state.holmes.started.wait()

@@ -41,7 +41,11 @@ def create_app(settings: config.Settings, transports: Transports | None = None) 
         app.include_router(router)
     app.add_exception_handler(StarletteHTTPException, _routing_problem)
     app.add_middleware(
-        RequestMiddleware, metrics=state.metrics, max_body=settings.count("limits.max_body_bytes"), paths=PATHS
+        RequestMiddleware,
+        metrics=state.metrics,
+        max_body=settings.count("limits.max_body_bytes"),
+        paths=PATHS,
+        reviewer=state.reviewer,
     )
     return app
 

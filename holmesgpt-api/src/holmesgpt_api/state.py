@@ -16,6 +16,7 @@ import httpx
 
 from holmesgpt_api import logs
 from holmesgpt_api.audit import Buffer, Sender
+from holmesgpt_api.auth import Reviewer
 from holmesgpt_api.catalog import Catalog, DataStorageCatalog
 from holmesgpt_api.config import Settings
 from holmesgpt_api.investigation.service import Analysis
@@ -25,11 +26,13 @@ from holmesgpt_api.investigator.scripted.catalog import BuiltInCatalog
 from holmesgpt_api.investigator.scripted.mock import ScriptedInvestigator
 from holmesgpt_api.kube import Cluster
 from holmesgpt_api.metrics import Metrics
+from holmesgpt_api.reload import Watcher
 
 logger = logging.getLogger(__name__)
 PROBE_SECONDS = 5.0
 PROBE_LIMIT = 2.0
 RESTART_SECONDS = 1.0
+API_SERVER_CA = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
 
 
 @dataclass
@@ -38,7 +41,8 @@ class Transports:
 
     llm: httpx.BaseTransport | None = None
     data_storage: httpx.AsyncBaseTransport | None = None
-    cluster: Cluster | None = None  # None: as the environment says
+    api_server: httpx.AsyncBaseTransport | None = None  # for the review of callers' tokens
+    cluster: Cluster | None = None  # what the model sees; None: as the environment says
 
 
 @dataclass
@@ -50,6 +54,9 @@ class State:
     analysis: Analysis
     data_storage: httpx.AsyncClient
     investigator: Investigator
+    clients: list[httpx.AsyncClient]  # closed at the end
+    reviewer: Reviewer | None  # None: everybody may ask
+    watcher: Watcher
     shutting_down: str = ""  # the reason, once it began
     data_storage_up: bool | None = None  # None: not asked yet
     probed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -69,28 +76,60 @@ class State:
 
 def build(settings: Settings, transports: Transports) -> State:
     metrics = Metrics(settings.word("mode"))
-    timeout = settings.seconds("data_storage.timeout_seconds")
-    data_storage = httpx.AsyncClient(
-        base_url=settings["data_storage.url"] or "",
-        transport=transports.data_storage,
-        timeout=timeout,
-        verify=_verify(None),
-        trust_env=False,
-    )
+    data_storage, timeout = _data_storage(settings, transports), settings.seconds("data_storage.timeout_seconds")
     buffer = Buffer(settings, metrics)
+    clients = [data_storage]
     investigator: Investigator = ScriptedInvestigator() if settings.scripted else _holmes(settings, metrics, transports)
     catalog: Catalog = (
         BuiltInCatalog() if settings["data_storage.url"] is None else DataStorageCatalog(data_storage, timeout, metrics)
     )
-    return State(
+
+    def analysis(current: Settings) -> Analysis:
+        """The pipeline with these settings. Requests that run keep the one they began with."""
+        return Analysis(current, investigator.renewed(current), catalog, buffer, metrics)
+
+    def apply(current: Settings) -> None:
+        state.analysis, state.settings = analysis(current), current
+        logging.getLogger().setLevel(current.word("logging.level"))
+
+    state = State(
         settings=settings,
         metrics=metrics,
         buffer=buffer,
         sender=Sender(buffer, data_storage, settings, metrics),
-        analysis=Analysis(settings, investigator, catalog, buffer, metrics),
+        analysis=analysis(settings),
         data_storage=data_storage,
         investigator=investigator,
+        clients=clients,
+        reviewer=_reviewer(settings, transports, clients, metrics),
+        watcher=Watcher(settings, metrics, apply),
     )
+    return state
+
+
+def _data_storage(settings: Settings, transports: Transports) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=settings["data_storage.url"] or "",
+        transport=transports.data_storage,
+        timeout=settings.seconds("data_storage.timeout_seconds"),
+        verify=_verify(None),
+        trust_env=False,
+    )
+
+
+def _reviewer(
+    settings: Settings, transports: Transports, clients: list[httpx.AsyncClient], metrics: Metrics
+) -> Reviewer | None:
+    if settings["auth.mode"] == "none":
+        return None
+    client = httpx.AsyncClient(
+        base_url=settings.api_server or "",
+        transport=transports.api_server,
+        verify=_verify(None if transports.api_server else API_SERVER_CA),
+        trust_env=False,
+    )
+    clients.append(client)
+    return Reviewer(client, settings["auth.audiences"], settings["auth.allowed"], metrics)
 
 
 def _holmes(settings: Settings, metrics: Metrics, transports: Transports) -> Investigator:
@@ -116,6 +155,8 @@ async def running(state: State) -> AsyncIterator[None]:
             asyncio.create_task(kept_running("audit sender", state.sender.run)),
             asyncio.create_task(kept_running("data storage probe", lambda: probe_data_storage(state))),
         ]
+    if state.settings["hot_reload.enabled"] and state.settings.file:
+        tasks.append(asyncio.create_task(kept_running("settings", state.watcher.run)))
     try:
         yield
     finally:
@@ -126,8 +167,9 @@ async def running(state: State) -> AsyncIterator[None]:
             await _limited(state.sender.flush(), state.settings.seconds("shutdown.flush_seconds"))
         finally:
             state.buffer.abandon()  # whatever became of the flush: what is lost is counted
-        await state.data_storage.aclose()
         await state.investigator.aclose()
+        for client in state.clients:
+            await client.aclose()
         logs.event(logger, logging.INFO, "stopped")
 
 

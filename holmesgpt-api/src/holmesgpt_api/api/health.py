@@ -19,18 +19,14 @@ HEALTH = {
     "status": "healthy",
     "service": "holmesgpt-api",
     "endpoints": ENDPOINTS,
-    "features": {
-        "incident_analysis": True,
-        "recovery_analysis": True,
-        "postexec_analysis": False,
-        "authentication": False,
-    },
 }
+FEATURES = {"incident_analysis": True, "recovery_analysis": True, "postexec_analysis": False}
 
 
 @router.get("/health")
-async def health() -> JSONResponse:
-    return JSONResponse(HEALTH)
+async def health(request: Request) -> JSONResponse:
+    authentication = state_of(request).reviewer is not None
+    return JSONResponse(HEALTH | {"features": FEATURES | {"authentication": authentication}})
 
 
 @router.get("/ready")
@@ -61,6 +57,7 @@ async def config(request: Request) -> JSONResponse:
         },
         "toolsets": state_of(request).investigator.toolsets(),
         "limits": {k.split(".")[1]: v for k, v in settings.values.items() if k.startswith("limits.")},
+        "config": state_of(request).watcher.describe(),
         "version": VERSION,
     }
     return JSONResponse(body)

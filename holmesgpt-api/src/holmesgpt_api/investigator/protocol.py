@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from holmesgpt_api.config import Settings
+
 
 @dataclass(frozen=True)
 class ToolResult:
@@ -70,6 +72,10 @@ class Investigator(Protocol):
 
     def slot(self) -> AbstractAsyncContextManager[None]:
         """Held by a request around its attempts; ServiceError 429 when there is none to be had."""
+        ...
+
+    def renewed(self, settings: Settings) -> Investigator:
+        """The same with other settings; whoever holds this one goes on with its own."""
         ...
 
     async def start(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import ssl
 import threading
 import time
@@ -52,18 +53,26 @@ class HolmesInvestigator:
         self._network = network
         self._labels = (settings.word("llm.provider"), settings.word("llm.model"))
         self._model: Any = None
+        self._clients: list[Any] = []  # of all settings that were in force
         self.sdk = SDK()
 
+    def renewed(self, settings: Settings) -> HolmesInvestigator:
+        """Slots, tools and the import are shared; the connection is made anew."""
+        other = copy.copy(self)
+        other._settings, other._model = settings, None
+        other._labels = (settings.word("llm.provider"), settings.word("llm.model"))
+        return other
+
     async def start(self) -> None:
-        await self.sdk.load(self._begin)
+        await self.sdk.load(self._verify)
 
     async def watch(self) -> None:
         await self._cluster.watch()
 
     async def aclose(self) -> None:
         await self._cluster.aclose()
-        if self._model is not None:
-            self._model.client.close()
+        for client in self._clients:
+            client.close()
 
     def status(self) -> dict[str, str]:
         return {"status": self.sdk.status} | ({"cause": self.sdk.cause} if self.sdk.cause else {})
@@ -71,13 +80,21 @@ class HolmesInvestigator:
     def toolsets(self) -> dict[str, str]:
         return {CATALOG: "up", KUBERNETES: self._cluster.status}
 
-    def _begin(self, sdk: Modules) -> None:
-        """In the import's thread: the one connection, and a look at what an executor would offer."""
+    def _verify(self, sdk: Modules) -> None:
+        """In the import's thread: a model that the SDK refuses, or a tool that nobody allowed, is told now."""
+        sdk.gate.Gate(self._connected(sdk), 1, 0.0, threading.Event())
+        executor_of(sdk, (), self._cluster.tools(), None)
+
+    def _connected(self, sdk: Modules) -> Any:
+        if self._model is not None:
+            return self._model
         settings = self._settings
         endpoint, network = settings.word("llm.endpoint"), self._network
+        client = sdk.endpoint.connect(endpoint, settings.api_key, network.tls(), network.transport)
+        self._clients.append(client)
         self._model = sdk.gate.Model(
             name=sdk.gate.route(settings.word("llm.provider"), settings.word("llm.model")),
-            client=sdk.endpoint.connect(endpoint, settings.api_key, network.tls(), network.transport),
+            client=client,
             key=settings.api_key,
             timeout=settings.seconds("llm.timeout_seconds"),
             max_retries=settings.count("llm.max_retries"),
@@ -87,8 +104,7 @@ class HolmesInvestigator:
             observe=self._observe,
             scrubbed=lambda kind: self._metrics.scrubbed.labels(kind).inc(),
         )
-        sdk.gate.Gate(self._model, 1, 0.0, threading.Event())  # a model that the SDK refuses is told now
-        executor_of(sdk, (), self._cluster.tools(), None)
+        return self._model
 
     def _observe(self, status: str, seconds: float, prompt: int, completion: int) -> None:
         self._metrics.llm_calls.labels(*self._labels, status).inc()
@@ -103,7 +119,7 @@ class HolmesInvestigator:
         deadline = time.monotonic() + task.deadline - loop.time()
         if deadline <= time.monotonic():
             raise errors.deadline_passed()
-        gate = sdk.gate.Gate(self._model, task.max_steps, deadline, cancel)
+        gate = sdk.gate.Gate(self._connected(sdk), task.max_steps, deadline, cancel)
         runs = sdk.bridge.Runs(loop, deadline)
         executor = executor_of(sdk, task.tools, self._cluster.tools(), runs)
         messages = [{"role": "system", "content": task.system}, {"role": "user", "content": task.user}]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from holmesgpt_api import errors
+from holmesgpt_api.config import Settings
 from holmesgpt_api.investigator.protocol import Investigation, Task, Tool, ToolCall
 from holmesgpt_api.investigator.scripted import load
 from holmesgpt_api.investigator.scripted.catalog import workflow_id
@@ -67,6 +68,11 @@ class ScriptedInvestigator:
     async def slot(self) -> AsyncIterator[None]:
         """No thread is used, so none is waited for."""
         yield
+
+    def renewed(self, settings: Settings) -> ScriptedInvestigator:
+        """Its script is no setting, and its counters go on."""
+        del settings
+        return self
 
     async def start(self) -> None:
         return
