@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fakes import INCIDENT, TLS, DataStorage, Model, say, verdict
+from fakes import INCIDENT, NO_CLUSTER, TLS, DataStorage, Model, say, verdict
 from holmesgpt_api import auth, config, main
 from holmesgpt_api.state import Transports
 
@@ -53,8 +53,8 @@ async def guarded(
     monkeypatch.setattr(auth, "OWN_TOKEN", own)
     file.write_text(f"auth: {{mode: token_review, allowed: [{allowed}]}}\n")
     env = {"LLM_MODEL": "m", "LLM_ENDPOINT": "http://model.test", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
-    transports = [httpx.MockTransport(each) for each in (Model(say(verdict())), DataStorage(), server)]
-    app = main.create_app(config.load(str(file), env), Transports(*transports))
+    model, storage, reviewer = (httpx.MockTransport(each) for each in (Model(say(verdict())), DataStorage(), server))
+    app = main.create_app(config.load(str(file), env), Transports(model, storage, reviewer, NO_CLUSTER))
     await app.state.holmes.investigator.start()
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://h.test", verify=TLS) as client:
