@@ -31,6 +31,7 @@ class Buffer:
         self._max_events = settings.count("audit.buffer_events")
         self._max_bytes = settings.count("audit.buffer_bytes")
         self._metrics = metrics
+        self._off = settings["data_storage.url"] is None  # nobody to send to: nothing is kept, and nothing lost
         self._waiting: deque[tuple[bytes, str, float]] = deque()  # event, its id, when it was added
         self._bytes = 0
         self._last_drop: float | None = None
@@ -42,6 +43,8 @@ class Buffer:
         return len(self._waiting)
 
     def add(self, event: dict[str, Any]) -> None:
+        if self._off:
+            return
         raw = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
         if len(self._waiting) >= self._max_events or self._bytes + len(raw) > self._max_bytes:
             self.count_drops("buffer_full", [event["event_id"]])

@@ -7,13 +7,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from holmesgpt_api import VERSION
 
 PREFIX = "holmesgpt_api_"
+MAX_VALUES = 200
 INVESTIGATION_BUCKETS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120)
 LLM_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60)
 HTTP_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10)
 
 
 class Metrics:
-    def __init__(self) -> None:
+    def __init__(self, mode: str = "holmes") -> None:
+        self._mode = mode
+        self._values: dict[str, set[str]] = {}
         self.registry = CollectorRegistry()
         self._service_metrics()
         self._audit_metrics()
@@ -42,8 +45,29 @@ class Metrics:
         self.validations = self._counter("validation_attempts_total", "Attempts checked", ("result",))
         self.tool_calls = self._counter("tool_calls_total", "Tool calls of the model", ("tool", "status"))
         self.catalog_requests = self._counter("catalog_requests_total", "Catalog requests", ("operation", "code"))
+        self.workers_busy = Gauge(PREFIX + "workers_busy", "Slots in use", registry=self.registry)
+        self.queue_length = Gauge(PREFIX + "queue_length", "Requests waiting for a slot", registry=self.registry)
+        abandoned = "Threads whose request has ended"
+        self.abandoned_threads = Gauge(PREFIX + "abandoned_threads", abandoned, registry=self.registry)
+        self.cancelled = self._counter("cancelled_total", "Investigations given up", ("cause",))
+        self.scrubbed = self._counter("scrubbed_total", "Texts that lost a credential", ("kind",))
         self.info = Gauge(PREFIX + "info", "What runs", ("version", "mode"), registry=self.registry)
-        self.info.labels(VERSION, "holmes").set(1)
+        self.info.labels(VERSION, self._mode).set(1)
+
+        self.auth_failures = self._counter("auth_failures_total", "Callers refused", ("reason", "endpoint"))
+        self.auth_success = self._counter("auth_success_total", "Callers let in", ("username", "role"))
+        self.config_reloads = self._counter("config_reload_total", "Settings reloaded", ())
+        self.config_errors = self._counter("config_reload_errors_total", "Settings not taken", ())
+        reloaded = "When settings were last reloaded, seconds since 1970"
+        self.config_reloaded_at = Gauge(PREFIX + "config_last_reload_timestamp", reloaded, registry=self.registry)
+
+    def bounded(self, label: str, value: str) -> str:
+        """A value of free text as a label: at most 200 different ones, then `other`."""
+        known = self._values.setdefault(label, set())
+        if value not in known and len(known) >= MAX_VALUES:
+            return "other"
+        known.add(value)
+        return value
 
     def _audit_metrics(self) -> None:
         def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:

@@ -56,10 +56,10 @@ def recovery(
     return _dump(body)
 
 
-def base_metadata(elapsed_ms: int, is_recovery: bool, number: int | None) -> dict[str, Any]:
+def base_metadata(elapsed_ms: int, is_recovery: bool, number: int | None, scripted: bool) -> dict[str, Any]:
     return {
         "analysis_time_ms": elapsed_ms,
-        "mock_mode": False,
+        "mock_mode": scripted,
         "sdk_version": f"none ({VERSION})",
         "is_recovery_attempt": is_recovery,
         "recovery_attempt_number": number,

@@ -13,7 +13,7 @@ from holmesgpt_api.investigation import prompt, search, validate
 from holmesgpt_api.investigation.parse import ParseError, Verdict, parse, prose
 from holmesgpt_api.investigation.subject import Subject
 from holmesgpt_api.investigation.validate import Flaw
-from holmesgpt_api.investigator.protocol import Investigation, Investigator, Task
+from holmesgpt_api.investigator.protocol import Investigation, Investigator, Task, result_limit
 from holmesgpt_api.metrics import Metrics
 from holmesgpt_api.trail import Trail
 
@@ -82,7 +82,9 @@ class AttemptLoop:
     ) -> tuple[Attempt, Workflow | None]:
         findings, trail, deadline = context
         system, user = prompt.build(subject, number, correction)
-        catalog_search = search.CatalogSearch(self._catalog, subject)
+        catalog_search = search.CatalogSearch(
+            self._catalog, subject, result_limit(self._settings["llm.context_window"])
+        )
         steps = self._settings.count("llm.max_steps") if number == 1 else CORRECTION_STEPS
         task = Task(system, user, (catalog_search.tool,), steps, deadline)
         record = await self._ask(task, number, trail)

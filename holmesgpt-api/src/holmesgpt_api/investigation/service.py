@@ -35,6 +35,7 @@ class Analysis:
         self._settings = settings
         self._catalog = catalog
         self._buffer = buffer
+        self._slot = investigator.slot
         self._metrics = metrics
         self._loop = AttemptLoop(settings, investigator, catalog, metrics)
 
@@ -50,7 +51,7 @@ class Analysis:
         def render(
             findings: Findings, outcome: Outcome, others: list[AlternativeWorkflow], elapsed_ms: int
         ) -> dict[str, Any]:
-            metadata = answer.base_metadata(elapsed_ms, is_recovery, number)
+            metadata = answer.base_metadata(elapsed_ms, is_recovery, number, self._settings.scripted)
             return answer.recovery(subject, findings, outcome, others, metadata)
 
         return await self._run(subject, request_id, render)
@@ -60,7 +61,7 @@ class Analysis:
         deadline = asyncio.get_running_loop().time() + self._settings.seconds("limits.request_timeout_seconds")
         trail = Trail(self._buffer, self._settings, subject, request_id)
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(deadline), self._slot():
                 findings = await self._loop.run(subject, trail, deadline)
                 threshold = self._settings.seconds("investigation.confidence_threshold")
                 outcome = decide(findings, subject, threshold)
