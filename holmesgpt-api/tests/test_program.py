@@ -214,7 +214,12 @@ def test_canaries_stay_inside(tmp_path: Path) -> None:
 
 
 def test_start_is_quick_and_small(tmp_path: Path) -> None:
-    """An empty environment and no file: ready, scripted, and with a look at its memory."""
+    """Ready and scripted without anything else, small, and it answers the example of the README."""
     with program(tmp_path) as running:
         pages = int(Path(f"/proc/{running.child.pid}/statm").read_text().split()[1])
         assert pages * os.sysconf("SC_PAGE_SIZE") < 100e6
+        readme = (SOURCE.parent / "README.md").read_text()
+        body = json.loads(readme[readme.index("-d '{") + 4 : readme.index("}'") + 1])
+        with httpx.Client(verify=TLS) as client:
+            answer = client.post(f"{running.url}/api/v1/incident/analyze", json=body).json()
+        assert CATALOG._rows[answer["selected_workflow"]["workflow_id"]][0].name == "oomkill-increase-memory-v1"
