@@ -1,9 +1,10 @@
-"""Generated requests, good and bad, at the service in both modes: nothing undocumented comes back, nothing forbidden is taken."""
+"""Generated requests at the service in both modes: nothing undocumented comes back, nothing forbidden is taken."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import schemathesis
@@ -46,11 +47,11 @@ FEW = budget(max_examples=40, deadline=None, derandomize=True, suppress_health_c
 
 @document(scripted()).parametrize()
 @FEW
-def test_scripted(case: schemathesis.Case) -> None:
+def test_scripted(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate()
 
 
 @document(holmes()).parametrize()
 @FEW
-def test_holmes(case: schemathesis.Case) -> None:
+def test_holmes(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate()
