@@ -38,9 +38,15 @@ class Buffer:
         self._last_log = -10.0
         self.dropped = 0
         self.arrived = asyncio.Event()
+        metrics.audit_capacity.set(self._max_events)
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def _show(self) -> None:
+        self._metrics.audit_size.set(len(self._waiting))
+        by_count, by_bytes = len(self._waiting) / self._max_events, self._bytes / self._max_bytes
+        self._metrics.audit_ratio.set(max(by_count, by_bytes))
 
     def add(self, event: dict[str, Any]) -> None:
         if self._off:
@@ -52,7 +58,7 @@ class Buffer:
         self._waiting.append((raw, event["event_id"], time.monotonic()))
         self._bytes += len(raw)
         self._metrics.audit_buffered.inc()
-        self._metrics.audit_size.set(len(self._waiting))
+        self._show()
         self.arrived.set()
 
     def head(self, limit: int) -> list[bytes]:
@@ -80,7 +86,7 @@ class Buffer:
         self._waiting.extendleft(reversed([entry for i, entry in enumerate(head) if i not in places]))
         gone = [head[place] for place in sorted(places)]
         self._bytes -= sum(len(raw) for raw, _, _ in gone)
-        self._metrics.audit_size.set(len(self._waiting))
+        self._show()
         return [identity for _, identity, _ in gone]
 
     def count_drops(self, reason: str, ids: list[str]) -> None:
@@ -104,6 +110,7 @@ class Buffer:
             ids = [identity for _, identity, _ in self._waiting]
             self._waiting.clear()
             self._bytes = 0
+            self._show()
             self.count_drops("shutdown", ids)
 
 
@@ -146,6 +153,7 @@ class Sender:
         batch = self._buffer.head(self._size)
         if not batch:
             return None
+        started = time.monotonic()
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 response = await self._client.post(
@@ -156,6 +164,8 @@ class Sender:
         except (httpx.HTTPError, TimeoutError) as error:
             self._failed(type(error).__name__)
             return 0.0
+        finally:
+            self._metrics.audit_seconds.observe(time.monotonic() - started)
         if response.status_code in (201, 202):
             self._buffer.stored(len(batch))
             self._size = self._limit

@@ -114,7 +114,7 @@ class DataStorageCatalog:
         raise errors.catalog_unavailable(retry_after)
 
     async def _once(self, operation: str, method: str, path: str, body: Any) -> httpx.Response | None:
-        content = bytearray()
+        content, started = bytearray(), time.monotonic()
         try:
             async with self._client.stream(method, path, json=body) as response:
                 async for chunk in response.aiter_bytes():
@@ -125,6 +125,8 @@ class DataStorageCatalog:
         except httpx.HTTPError:
             self._metrics.catalog_requests.labels(operation, "none").inc()
             return None
+        finally:
+            self._metrics.catalog_seconds.labels(operation).observe(time.monotonic() - started)
         self._metrics.catalog_requests.labels(operation, str(response.status_code)).inc()
         wait = {k: v for k, v in response.headers.items() if k.lower() == "retry-after"}
         return httpx.Response(response.status_code, headers=wait, content=bytes(content))

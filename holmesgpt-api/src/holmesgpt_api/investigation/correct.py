@@ -42,6 +42,7 @@ class Findings:
     workflow: Workflow | None = None
     analysis: str = ""
     tool_calls: int = 0
+    waited: float = 0.0  # seconds for the investigator and the catalog
 
     @property
     def exhausted(self) -> bool:
@@ -87,7 +88,9 @@ class AttemptLoop:
         )
         steps = self._settings.count("llm.max_steps") if number == 1 else CORRECTION_STEPS
         task = Task(system, user, (catalog_search.tool,), steps, deadline)
+        started = time.monotonic()
         record = await self._ask(task, number, trail)
+        findings.waited += time.monotonic() - started
         findings.tool_calls += len(record.tool_calls)
         try:
             if record.out_of_steps:
@@ -101,7 +104,9 @@ class AttemptLoop:
             if verdict.investigation_outcome is None and catalog_search.all_failed:
                 raise errors.catalog_unavailable()
             return Attempt(number, None, (), logs.now_ms()), None
+        started = time.monotonic()
         row = await self._catalog.get(proposed.workflow_id, fresh=True)
+        findings.waited += time.monotonic() - started
         flaws = tuple(validate.check(proposed, row, subject.previous))
         return Attempt(number, proposed.workflow_id[:255], flaws, logs.now_ms()), row
 

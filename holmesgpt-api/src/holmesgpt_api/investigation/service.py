@@ -65,7 +65,9 @@ class Analysis:
                 findings = await self._loop.run(subject, trail, deadline)
                 threshold = self._settings.seconds("investigation.confidence_threshold")
                 outcome = decide(findings, subject, threshold)
+                begun = time.monotonic()
                 others = await self._alternatives(findings, outcome)
+                findings.waited += time.monotonic() - begun
         except TimeoutError:
             self._metrics.outcomes.labels(subject.kind, "error", "deadline").inc()
             raise errors.deadline_passed() from None
@@ -83,7 +85,9 @@ class Analysis:
             attempt=len(findings.attempts),
             duration_ms=elapsed_ms,
         )
-        return render(findings, outcome, others, elapsed_ms)
+        answered = render(findings, outcome, others, elapsed_ms)
+        self._metrics.overhead.labels(subject.kind).observe(time.monotonic() - started - findings.waited)
+        return answered
 
     async def _alternatives(self, findings: Findings, outcome: Outcome) -> list[AlternativeWorkflow]:
         """Looked up too, for people only: unknown ones and failed look-ups are dropped."""
