@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fakes import DataStorage, Model, call_tool, say, serving, verdict
+from holmesgpt_api import VERSION
 
 ROUTE = "method endpoint"
 FAMILIES = {
@@ -31,6 +32,13 @@ FAMILIES = {
     "tool_calls": ("counter", "tool status"),
     "catalog_requests": ("counter", "operation code"),
     "catalog_request_duration_seconds": ("histogram", "operation"),
+    "workers_busy": ("gauge", ""),
+    "queue_length": ("gauge", ""),
+    "abandoned_threads": ("gauge", ""),
+    "rejected": ("counter", "reason"),
+    "cancelled": ("counter", "cause"),
+    "scrubbed": ("counter", "kind"),
+    "info": ("gauge", "version mode sdk_version"),
 }
 AUDIT = {
     "audit_events_buffered": ("counter", "service"),
@@ -65,6 +73,28 @@ def test_idle_process() -> None:
     for name, edges in BUCKETS.items():
         told = {s.labels["le"] for s in found[name].samples if "le" in s.labels}
         assert {float(edge) for edge in told} == {*map(float, edges.split()), float("inf")}, name
+
+
+def told(text: str, name: str, label: str) -> dict[str, float]:
+    """The samples of a family by one of their labels."""
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    samples = families[f"holmesgpt_api_{name}"].samples
+    return {s.labels[label]: s.value for s in samples if not s.name.endswith("_created")}
+
+
+@pytest.mark.parametrize(("mode", "version"), [("holmes", "0.45.0"), ("scripted", "none")])
+def test_sets_that_are_fixed_start_at_zero(mode: str, version: str) -> None:
+    async def run() -> str:
+        env = {"MOCK_LLM_MODE": str(mode == "scripted").lower()}
+        async with serving(Model(say(verdict())), DataStorage(), **env) as service:
+            return (await service.client.get("/metrics")).text
+
+    text = asyncio.run(run())
+    assert told(text, "rejected", "reason") == {"queue_full": 0, "queue_timeout": 0}
+    assert told(text, "cancelled", "cause") == {"disconnect": 0, "deadline": 0, "shutdown": 0}
+    assert set(told(text, "scrubbed", "kind").values()) == {0}
+    info = f'holmesgpt_api_info{{mode="{mode}",sdk_version="{version}",version="{VERSION}"}} 1.0'
+    assert info in text.splitlines()
 
 
 @pytest.mark.parametrize("path", ["/x", "/api/v1/incident/analyze/x", "/%2e%2e/health", "/health?a=1"])

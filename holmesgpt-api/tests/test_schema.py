@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
+import pytest
 import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck
@@ -14,7 +16,7 @@ from hypothesis import settings as budget
 
 from fakes import DataStorage, Model, say, settings, verdict
 from holmesgpt_api.main import create_app
-from holmesgpt_api.state import Transports
+from holmesgpt_api.state import Transports, start
 
 
 def scripted() -> FastAPI:
@@ -45,13 +47,24 @@ def document(app: FastAPI) -> schemathesis.BaseSchema:
 FEW = budget(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
+HOLMES = holmes()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ready() -> Iterator[None]:
+    """The SDK is in, as it is behind the readiness probe."""
+    asyncio.run(start(HOLMES.state.holmes))
+    yield
+    asyncio.run(HOLMES.state.holmes.investigator.aclose())
+
+
 @document(scripted()).parametrize()
 @FEW
 def test_scripted(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate()
 
 
-@document(holmes()).parametrize()
+@document(HOLMES).parametrize()
 @FEW
 def test_holmes(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate()

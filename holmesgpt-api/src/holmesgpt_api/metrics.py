@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from holmesgpt_api import VERSION
 from holmesgpt_api.errors import PROBLEMS
 from holmesgpt_api.models import ReviewReason
+from holmesgpt_api.scrub import RULES
 
 PREFIX = "holmesgpt_api_"
 MAX_VALUES = 200
@@ -20,11 +21,11 @@ HTTP_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10)
 
 
 class Metrics:
-    def __init__(self, mode: str = "holmes") -> None:
-        self._mode = mode
+    def __init__(self) -> None:
         self._values: dict[str, set[str]] = {}
         self.registry = CollectorRegistry()
         self._service_metrics()
+        self._operation_metrics()
         self._audit_metrics()
         self._start_at_zero()
 
@@ -52,24 +53,21 @@ class Metrics:
         self.validations = self._counter("validation_attempts_total", "Attempts checked", ("result",))
         self.tool_calls = self._counter("tool_calls_total", "Tool calls of the model", ("tool", "status"))
         self.catalog_requests = self._counter("catalog_requests_total", "Catalog requests", ("operation", "code"))
+        self.catalog_seconds = self._histogram(
+            "catalog_request_duration_seconds", "Time of a catalog request", ("operation",), HTTP_BUCKETS
+        )
+        overhead = "Time without investigator and catalog"
+        self.overhead = self._histogram("overhead_seconds", overhead, ("endpoint",), OVERHEAD_BUCKETS)
+
+    def _operation_metrics(self) -> None:
         self.workers_busy = Gauge(PREFIX + "workers_busy", "Slots in use", registry=self.registry)
         self.queue_length = Gauge(PREFIX + "queue_length", "Requests waiting for a slot", registry=self.registry)
         abandoned = "Threads whose request has ended"
         self.abandoned_threads = Gauge(PREFIX + "abandoned_threads", abandoned, registry=self.registry)
+        self.rejected = self._counter("rejected_total", "Requests refused for want of a slot", ("reason",))
         self.cancelled = self._counter("cancelled_total", "Investigations given up", ("cause",))
         self.scrubbed = self._counter("scrubbed_total", "Texts that lost a credential", ("kind",))
-        self.catalog_seconds = self._histogram(
-            "catalog_request_duration_seconds", "Time of a catalog request", ("operation",), HTTP_BUCKETS
-        )
-        self.overhead = self._histogram(
-            "overhead_seconds",
-            "Time without investigator and catalog",
-            ("endpoint",),
-            OVERHEAD_BUCKETS,
-        )
-        self.info = Gauge(PREFIX + "info", "What runs", ("version", "mode"), registry=self.registry)
-        self.info.labels(VERSION, self._mode).set(1)
-
+        self.info = Gauge(PREFIX + "info", "What runs", ("version", "mode", "sdk_version"), registry=self.registry)
         self.auth_failures = self._counter("auth_failures_total", "Callers refused", ("reason", "endpoint"))
         self.auth_success = self._counter("auth_success_total", "Callers let in", ("username", "role"))
         self.config_reloads = self._counter("config_reload_total", "Settings reloaded", ())
@@ -136,9 +134,18 @@ class Metrics:
             self.catalog_seconds.labels(operation)
         for status in ("success", "failure"):
             self.tool_calls.labels("search_workflow_catalog", status)
+        for reason in ("queue_full", "queue_timeout"):
+            self.rejected.labels(reason)
+        for cause in ("disconnect", "deadline", "shutdown"):
+            self.cancelled.labels(cause)
+        for rule in RULES:
+            self.scrubbed.labels(rule[0])
         for reason in ("missing", "rejected", "forbidden", "unavailable"):
             for path in ANALYZE:
                 self.auth_failures.labels(reason, path)
+
+    def start_info(self, mode: str, sdk_version: str) -> None:
+        self.info.labels(VERSION, mode, sdk_version).set(1)
 
     def start_model(self, provider: str, model: str) -> None:
         self.llm_seconds.labels(provider, model)

@@ -62,19 +62,20 @@ class Pool:
 
     async def _enter(self) -> None:
         if self._free.locked() and self._waiting >= self._queue:
-            raise self._full()
+            raise self._full("queue_full")
         self._waiting += 1
         self._metrics.queue_length.set(self._waiting)
         try:
             async with asyncio.timeout(self._patience):
                 await self._free.acquire()
         except TimeoutError:
-            raise self._full() from None
+            raise self._full("queue_timeout") from None
         finally:
             self._waiting -= 1
             self._metrics.queue_length.set(self._waiting)
 
-    def _full(self) -> ServiceError:
+    def _full(self, reason: str) -> ServiceError:
+        self._metrics.rejected.labels(reason).inc()
         wait = round(max(1, self._waiting) * self._mean / self._workers)
         return ServiceError("too-many-requests", "too many investigations at once", "service", min(30, max(2, wait)))
 

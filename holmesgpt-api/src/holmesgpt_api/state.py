@@ -75,13 +75,14 @@ class State:
 
 
 def build(settings: Settings, transports: Transports) -> State:
-    metrics = Metrics(settings.word("mode"))
+    metrics = Metrics()
     data_storage, timeout = _data_storage(settings, transports), settings.seconds("data_storage.timeout_seconds")
     if not settings.scripted:
         metrics.start_model(settings.word("llm.provider"), settings.word("llm.model"))
     buffer = Buffer(settings, metrics)
     clients = [data_storage]
     investigator: Investigator = ScriptedInvestigator() if settings.scripted else _holmes(settings, metrics, transports)
+    metrics.start_info(settings.word("mode"), investigator.sdk_version)
     catalog: Catalog = (
         BuiltInCatalog() if settings["data_storage.url"] is None else DataStorageCatalog(data_storage, timeout, metrics)
     )

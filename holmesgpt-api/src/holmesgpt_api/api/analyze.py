@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
-from holmesgpt_api import logs
+from holmesgpt_api import errors, logs
 from holmesgpt_api.decode import decode
 from holmesgpt_api.state import State
 
@@ -29,7 +29,7 @@ async def read(request: Request, model: type[M]) -> M:
 
 
 async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """A client that leaves cancels the work: no further model call starts for nobody."""
+    """A client that leaves cancels the work: no further model call starts for nobody. The end of the drain is told."""
     task, left = asyncio.ensure_future(work), asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait((task, left), return_when=asyncio.FIRST_COMPLETED)
@@ -37,6 +37,11 @@ async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
             return task.result()
         state_of(request).metrics.cancelled.labels("disconnect").inc()
         raise ClientDisconnect
+    except asyncio.CancelledError:
+        if not state_of(request).shutting_down:
+            raise
+        state_of(request).metrics.cancelled.labels("shutdown").inc()
+        raise errors.shutting_down() from None
     finally:
         for one in (task, left):
             one.cancel()

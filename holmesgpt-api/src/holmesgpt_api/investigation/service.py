@@ -36,6 +36,7 @@ class Analysis:
         self._catalog = catalog
         self._buffer = buffer
         self._slot = investigator.slot
+        self._sdk_version = investigator.sdk_version
         self._metrics = metrics
         self._loop = AttemptLoop(settings, investigator, catalog, metrics)
 
@@ -51,7 +52,13 @@ class Analysis:
         def render(
             findings: Findings, outcome: Outcome, others: list[AlternativeWorkflow], elapsed_ms: int
         ) -> dict[str, Any]:
-            metadata = answer.base_metadata(elapsed_ms, is_recovery, number, self._settings.scripted)
+            metadata = {
+                "analysis_time_ms": elapsed_ms,
+                "mock_mode": self._settings.scripted,
+                "sdk_version": self._sdk_version,
+                "is_recovery_attempt": is_recovery,
+                "recovery_attempt_number": number,
+            }
             return answer.recovery(subject, findings, outcome, others, metadata)
 
         return await self._run(subject, request_id, render)
@@ -68,7 +75,8 @@ class Analysis:
                 begun = time.monotonic()
                 others = await self._alternatives(findings, outcome)
                 findings.waited += time.monotonic() - begun
-        except TimeoutError:
+        except (TimeoutError, errors.DeadlineError):
+            self._metrics.cancelled.labels("deadline").inc()
             self._metrics.outcomes.labels(subject.kind, "error", "deadline").inc()
             raise errors.deadline_passed() from None
         except errors.ServiceError as error:

@@ -69,6 +69,7 @@ class Investigator(Protocol):
     """Raises errors.ServiceError when the model could not be asked; never for what the model says."""
 
     name: str
+    sdk_version: str  # none without the SDK
 
     def slot(self) -> AbstractAsyncContextManager[None]:
         """Held by a request around its attempts; ServiceError 429 when there is none to be had."""

@@ -16,7 +16,7 @@ import httpx
 from holmesgpt_api import errors
 from holmesgpt_api.config import Settings
 from holmesgpt_api.investigator.holmes import failures
-from holmesgpt_api.investigator.holmes.sdk import SDK, Modules
+from holmesgpt_api.investigator.holmes.sdk import SDK, Modules, installed
 from holmesgpt_api.investigator.protocol import Investigation, Task, Tool, ToolCall, ToolResult
 from holmesgpt_api.kube import Cluster
 from holmesgpt_api.metrics import Metrics
@@ -55,6 +55,7 @@ class HolmesInvestigator:
         self._model: Any = None
         self._clients: list[Any] = []  # of all settings that were in force
         self.sdk = SDK()
+        self.sdk_version = installed()
 
     def renewed(self, settings: Settings) -> HolmesInvestigator:
         """Slots, tools and the import are shared; the connection is made anew."""

@@ -81,9 +81,16 @@ class SDK:
             self.cause = f"{type(error).__name__}: {error}"[:300]
             logs.event(logger, logging.ERROR, "sdk not loaded", cause=self.cause)
             return
-        version = importlib.metadata.version(DISTRIBUTION)
         elapsed = int((time.monotonic() - started) * 1000)
-        logs.event(logger, logging.INFO, "sdk loaded", version=version, duration_ms=elapsed)
+        logs.event(logger, logging.INFO, "sdk loaded", version=installed(), duration_ms=elapsed)
+
+
+def installed() -> str:
+    """The version that is there to be imported; its metadata tells it without the import."""
+    try:
+        return importlib.metadata.version(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
 
 
 def import_modules() -> Modules:

@@ -54,6 +54,7 @@ class ScriptedInvestigator:
     """No clock and no randomness in an answer; the only state is how often a fault row has struck a remediation."""
 
     name = "scripted"
+    sdk_version = "none"
 
     def __init__(self, sleep: Sleep = asyncio.sleep) -> None:
         book = load("scenarios.yaml")
