@@ -85,8 +85,8 @@ def told(text: str, name: str, label: str) -> dict[str, float]:
 @pytest.mark.parametrize(("mode", "version"), [("holmes", "0.45.0"), ("scripted", "none")])
 def test_sets_that_are_fixed_start_at_zero(mode: str, version: str) -> None:
     async def run() -> str:
-        env = {"MOCK_LLM_MODE": str(mode == "scripted").lower()}
-        async with serving(Model(say(verdict())), DataStorage(), **env) as service:
+        scripted = str(mode == "scripted")
+        async with serving(Model(say(verdict())), DataStorage(), MOCK_LLM_MODE=scripted) as service:
             return (await service.client.get("/metrics")).text
 
     text = asyncio.run(run())

@@ -127,19 +127,19 @@ class Metrics:
                 self.outcomes.labels(kind, "review", reason)
         for slug, (code, _) in PROBLEMS.items():
             self.problems.labels(str(code), slug)
-        for result in ("valid", "parse", "workflow", "image", "parameter", "repeats"):
-            self.validations.labels(result)
+        for counter, values in (
+            (self.validations, ("valid", "parse", "workflow", "image", "parameter", "repeats")),
+            (self.rejected, ("queue_full", "queue_timeout")),
+            (self.cancelled, ("disconnect", "deadline", "shutdown")),
+            (self.scrubbed, tuple(rule[0] for rule in RULES)),
+        ):
+            for value in values:
+                counter.labels(value)
         for operation in ("search", "get"):
             self.catalog_requests.labels(operation, "200")
             self.catalog_seconds.labels(operation)
         for status in ("success", "failure"):
             self.tool_calls.labels("search_workflow_catalog", status)
-        for reason in ("queue_full", "queue_timeout"):
-            self.rejected.labels(reason)
-        for cause in ("disconnect", "deadline", "shutdown"):
-            self.cancelled.labels(cause)
-        for rule in RULES:
-            self.scrubbed.labels(rule[0])
         for reason in ("missing", "rejected", "forbidden", "unavailable"):
             for path in ANALYZE:
                 self.auth_failures.labels(reason, path)

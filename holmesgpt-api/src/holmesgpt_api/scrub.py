@@ -1,4 +1,6 @@
-"""Credentials out of what goes to the model: structured values are walked and keep their shape, texts lose the secret.
+"""Credentials out of what goes to the model, to the log and into audit events.
+
+Structured values are walked and keep their shape, texts lose the secret.
 
 Every rule runs in linear time, and what it leaves is left by a second run too.
 """
