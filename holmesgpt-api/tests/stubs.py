@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ def respond(status: int, body: Any, **headers: str) -> Answer:
 
 
 @contextlib.contextmanager
-def listening(handle: Handle) -> Iterator[str]:
+def listening(handle: Handle, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """`handle` gets path, query, headers and body; None breaks the connection."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -49,10 +50,12 @@ def listening(handle: Handle) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

@@ -59,6 +59,15 @@ mcp_servers: {}
         ("mode: holmes", {}, ["llm.model: is required in holmes mode", "llm.endpoint: is required"]),
         ("[1]", HOLMES, ["config file {file}: must be a mapping"]),
         ("llm: {secrets_file: /absent}", HOLMES, ["llm.secrets_file: cannot be read"]),
+        (
+            "data_storage: {token_file: /absent, ca_file: /dev/null}\nllm: {ca_file: /absent}",
+            HOLMES,
+            [
+                "data_storage.token_file: must be a file that can be read: No such file or directory (got /absent,",
+                "data_storage.ca_file: must be a file of PEM certificates (got /dev/null,",
+                "llm.ca_file: must be a file that can be read",
+            ],
+        ),
     ],
 )
 def test_mistakes(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +31,25 @@ def url(value: Any) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadValueError("must be an http or https URL")
     return text(value).rstrip("/")
+
+
+def file(value: Any) -> str:
+    """One that can be read now; its content is never told."""
+    path = text(value)
+    try:
+        with Path(path).open("rb"):
+            return path
+    except OSError as error:
+        raise BadValueError(f"must be a file that can be read: {error.strerror}") from None
+
+
+def certificates(value: Any) -> str:
+    path = file(value)
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError:  # also what ssl raises
+        raise BadValueError("must be a file of PEM certificates") from None
+    return path
 
 
 def flag(value: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from holmesgpt_api import logs
+from holmesgpt_api import logs, storage
 from holmesgpt_api.audit import Buffer, Sender
 from holmesgpt_api.auth import Reviewer
 from holmesgpt_api.catalog import Catalog, DataStorageCatalog
@@ -63,20 +63,21 @@ class State:
     started: asyncio.Event = field(default_factory=asyncio.Event)  # the investigator, or it cannot be
 
     def dependencies(self) -> dict[str, dict[str, Any]]:
-        storage = {True: "up", False: "down", None: "unknown"}[self.data_storage_up]
+        known = {True: "up", False: "down", None: "unknown"}[self.data_storage_up]
         if self.settings["data_storage.url"] is None:
-            storage = "off"
+            known = "off"
         return {
             "sdk": self.investigator.status(),
             "prometheus": {"status": "up"},
-            "data_storage": {"status": storage},
+            "data_storage": {"status": known},
             "audit": self.buffer.status(),
         }
 
 
 def build(settings: Settings, transports: Transports) -> State:
     metrics = Metrics()
-    data_storage, timeout = _data_storage(settings, transports), settings.seconds("data_storage.timeout_seconds")
+    data_storage = storage.connect(settings, _verify, transports.data_storage)
+    timeout = settings.seconds("data_storage.timeout_seconds")
     if not settings.scripted:
         metrics.start_model(settings.word("llm.provider"), settings.word("llm.model"))
     buffer = Buffer(settings, metrics)
@@ -108,16 +109,6 @@ def build(settings: Settings, transports: Transports) -> State:
         watcher=Watcher(settings, metrics, apply),
     )
     return state
-
-
-def _data_storage(settings: Settings, transports: Transports) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=settings["data_storage.url"] or "",
-        transport=transports.data_storage,
-        timeout=settings.seconds("data_storage.timeout_seconds"),
-        verify=_verify(None),
-        trust_env=False,
-    )
 
 
 def _reviewer(
