@@ -8,7 +8,6 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -60,11 +59,10 @@ def test_nothing_leaves(log: io.StringIO) -> None:
     seen = asyncio.run(run())
     prompts = json.dumps([request["messages"] for request in model.requests])
     assert "[REDACTED]" in prompts and len(model.requests) == 3
-    events: list[dict[str, Any]] = storage.events
-    assert {event["event_type"] for event in events} >= {"llm_request", "llm_response", "llm_tool_call"}
+    assert {event["event_type"] for event in storage.events} >= {"llm_request", "llm_response", "llm_tool_call"}
     everything = {
         "prompts": prompts,
-        "audit": json.dumps(events),
+        "audit": json.dumps(storage.events),
         "log": log.getvalue(),
         "children": json.dumps(dict(os.environ)),
         "answers": json.dumps(seen),

@@ -181,6 +181,20 @@ def test_idle_stop_and_second_signal(tmp_path: Path) -> None:
             asked.result()
 
 
+def test_the_end_of_the_drain_is_told(tmp_path: Path) -> None:
+    """A request that outlasts it is given up with 503 and its id, not with a broken connection."""
+    short = FAST.replace("drain_seconds: 8", "drain_seconds: 1")
+    with program(tmp_path, short) as running, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(running.post, 1, "MOCK_FAULT_SLOW")
+        while running.busy() < 1:
+            assert running.child.poll() is None
+        running.child.send_signal(signal.SIGTERM)
+        answer = asked.result()
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert answer.json()["detail"] == "the service is shutting down"
+        assert running.child.wait(15) == 0
+
+
 def test_last_events_that_nobody_takes_are_counted(tmp_path: Path) -> None:
     """Data Storage is away to the end: the answer is normal, the loss is told with the ids."""
     quick = FAST.replace("flush_seconds: 3", "flush_seconds: 1")
