@@ -138,18 +138,19 @@ func (s *session) python() (string, error) {
 }
 
 func pythonTests(ctx context.Context, h *stage.Handle) error {
-	return pytest(ctx, h, "python", nil, "tests")
+	data := "COVERAGE_FILE=" + filepath.Join(current.dir, "python.coverage")
+	return pytest(ctx, h, "python", []string{data}, "--cov", "tests") // the floor stands in pyproject.toml
 }
 
-// pytest runs the tests of one folder of HolmesGPT-API and counts them.
-func pytest(ctx context.Context, h *stage.Handle, name string, env []string, folder string) error {
+// pytest runs tests of HolmesGPT-API and counts them.
+func pytest(ctx context.Context, h *stage.Handle, name string, env []string, args ...string) error {
 	bin, err := current.python()
 	if err != nil {
 		return err
 	}
 	junit := filepath.Join(current.dir, name+".xml")
 	_, runErr := current.runner.Run(ctx, command.Cmd{
-		Args: []string{filepath.Join(bin, "python3"), "-m", "pytest", "-q", "--junit-xml=" + junit, "-p", "no:cacheprovider", folder},
+		Args: append([]string{filepath.Join(bin, "python3"), "-m", "pytest", "-q", "--junit-xml=" + junit, "-p", "no:cacheprovider"}, args...),
 		Dir:  filepath.Join(current.root, "holmesgpt-api"), Env: append(env, "PYTHONDONTWRITEBYTECODE=1"), Log: h.Log(),
 	})
 	passed, failed, err := report.ReadJUnit(junit)
