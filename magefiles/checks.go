@@ -108,7 +108,7 @@ func lint(ctx context.Context, h *stage.Handle) error {
 		{linter, "run", "--allow-parallel-runners", "--build-tags=" + allTags, "./..."},
 		{filepath.Join(python, "ruff"), "check", "holmesgpt-api"},
 		{filepath.Join(python, "ruff"), "format", "--check", "holmesgpt-api"},
-		{filepath.Join(python, "mypy"), "--config-file=holmesgpt-api/pyproject.toml", "holmesgpt-api/src", "holmesgpt-api/tests"},
+		{filepath.Join(python, "mypy"), "--config-file=holmesgpt-api/pyproject.toml", "holmesgpt-api/src", "holmesgpt-api/tests", "holmesgpt-api/integration"},
 	} {
 		if out, err := program(ctx, h, nil, args...); err != nil {
 			failed = append(failed, fmt.Errorf("%w\n%s", err, out))
@@ -138,14 +138,20 @@ func (s *session) python() (string, error) {
 }
 
 func pythonTests(ctx context.Context, h *stage.Handle) error {
+	data := "COVERAGE_FILE=" + filepath.Join(current.dir, "python.coverage")
+	return pytest(ctx, h, "python", []string{data}, "--cov", "tests") // the floor stands in pyproject.toml
+}
+
+// pytest runs tests of HolmesGPT-API and counts them.
+func pytest(ctx context.Context, h *stage.Handle, name string, env []string, args ...string) error {
 	bin, err := current.python()
 	if err != nil {
 		return err
 	}
-	junit := filepath.Join(current.dir, "python.xml")
+	junit := filepath.Join(current.dir, name+".xml")
 	_, runErr := current.runner.Run(ctx, command.Cmd{
-		Args: []string{filepath.Join(bin, "python3"), "-m", "pytest", "-q", "--junit-xml=" + junit, "-p", "no:cacheprovider"},
-		Dir:  filepath.Join(current.root, "holmesgpt-api"), Env: []string{"PYTHONDONTWRITEBYTECODE=1"}, Log: h.Log(),
+		Args: append([]string{filepath.Join(bin, "python3"), "-m", "pytest", "-q", "--junit-xml=" + junit, "-p", "no:cacheprovider"}, args...),
+		Dir:  filepath.Join(current.root, "holmesgpt-api"), Env: append(env, "PYTHONDONTWRITEBYTECODE=1"), Log: h.Log(),
 	})
 	passed, failed, err := report.ReadJUnit(junit)
 	current.tests.add(passed, failed)

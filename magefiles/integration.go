@@ -27,7 +27,11 @@ func integrationTests(ctx context.Context, h *stage.Handle) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, down()) }()
-	return goTest(ctx, h, append(pair.env, "KUBERNAUT_TEST_KUBECONFIG="+kubeconfig), "-race", "-tags=integration", "-timeout=18m", "./cmd/...", "./internal/...", "./pkg/deploy")
+	server := "KUBERNAUT_TEST_KUBECONFIG=" + kubeconfig
+	return errors.Join(
+		goTest(ctx, h, append(pair.env, server), "-race", "-tags=integration", "-timeout=18m", "./cmd/...", "./internal/...", "./pkg/deploy"),
+		pytest(ctx, h, "python-integration", []string{server}, "integration"),
+	)
 }
 
 // faultRuns lets tests stop, kill and start the two stores of the real program.

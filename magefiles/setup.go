@@ -165,7 +165,7 @@ func (s *session) makePython(ctx context.Context, h *stage.Handle) (bool, error)
 	steps := [][]string{
 		{"python3", "-m", "venv", "--clear", env},
 		{filepath.Join(env, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "uv==" + string(uv[1])},
-		{filepath.Join(env, "bin", "uv"), "sync", "--frozen", "--all-groups", "--inexact", "--project=holmesgpt-api"},
+		{filepath.Join(env, "bin", "uv"), "sync", "--frozen", "--all-groups", "--all-extras", "--inexact", "--project=holmesgpt-api"},
 	}
 	for _, args := range steps {
 		if _, err := program(ctx, h, environment, args...); err != nil {

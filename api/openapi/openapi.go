@@ -4,6 +4,7 @@ package openapi
 import "embed"
 
 //go:generate go run github.com/ogen-go/ogen/cmd/ogen --config ogen.datastorage.yml --target datastorage --package datastorage --clean datastorage.yaml
+//go:generate go run github.com/ogen-go/ogen/cmd/ogen --config ogen.holmesgpt.yml --target holmesgpt --package holmesgpt --clean holmesgpt.yaml
 
 // Files are the contracts, one YAML file a service.
 //

@@ -14,12 +14,14 @@ import httpx
 from fastapi import FastAPI
 
 from holmesgpt_api.config import Settings, load
+from holmesgpt_api.kube import Cluster
 from holmesgpt_api.main import create_app
 from holmesgpt_api.state import State, Transports
 
 NAMESPACE = UUID("f965e0b5-18cb-5d87-82ee-c4d9f1c09119")
 # Never used: spares each client the reading of the CA bundle.
 TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+NO_CLUSTER = Cluster(None, "no cluster in this test", 50_000)
 Answer = dict[str, Any] | Callable[[dict[str, Any]], Any]
 
 
@@ -226,10 +228,13 @@ class Service:
 
 
 @contextlib.asynccontextmanager
-async def serving(model: Model, storage: DataStorage, **env: str) -> AsyncIterator[Service]:
-    transports = Transports(httpx.MockTransport(model), httpx.MockTransport(storage))
+async def serving(
+    model: Model, storage: DataStorage, cluster: Cluster | None = None, **env: str
+) -> AsyncIterator[Service]:
+    transports = Transports(httpx.MockTransport(model), httpx.MockTransport(storage), cluster=cluster or NO_CLUSTER)
     app = create_app(settings(**env), transports)
     async with app.router.lifespan_context(app):
+        await app.state.holmes.started.wait()
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://holmes.test", verify=TLS) as client:
             yield Service(app, client)

@@ -12,9 +12,9 @@ import pytest
 
 from fakes import DataStorage, Model, call_tool, say, serving, settings, verdict
 from holmesgpt_api import errors
-from holmesgpt_api.catalog import MAX_ANSWER_BYTES, Catalog, _object
+from holmesgpt_api.catalog import MAX_ANSWER_BYTES, DataStorageCatalog, _object
 from holmesgpt_api.config import ConfigError
-from holmesgpt_api.investigator.openai import read_call
+from holmesgpt_api.investigator.holmes.arguments import read_arguments
 from holmesgpt_api.metrics import Metrics
 from holmesgpt_api.state import kept_running
 
@@ -65,12 +65,12 @@ NOT_STORABLE = [
 
 @pytest.mark.parametrize("arguments", [*NOT_STORABLE, "[1]", "{", None, 7])
 def test_arguments_that_are_no_json_object(arguments: object) -> None:
-    assert read_call({"id": "1", "function": {"name": "f", "arguments": arguments}}) == ("1", "f", {})
+    assert read_arguments(arguments) == {}
 
 
 def test_arguments_as_deep_as_allowed() -> None:
     deepest = '{"a":' * 32 + "1" + "}" * 32
-    assert read_call({"function": {"name": "f", "arguments": deepest}})[2] == json.loads(deepest)
+    assert read_arguments(deepest) == json.loads(deepest)
 
 
 @pytest.mark.parametrize("arguments", NOT_STORABLE)
@@ -116,7 +116,7 @@ def test_answer_beyond_the_limit_is_not_kept() -> None:
             return httpx.Response(200, content=endless())  # type: ignore[arg-type]
 
         async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://storage.test") as client:
-            response = await Catalog(client, 10, Metrics())._once("get", "GET", "/", None)
+            response = await DataStorageCatalog(client, 10, Metrics())._once("get", "GET", "/", None)
         assert response is not None
         assert _object(response) == {}
         assert sent <= MAX_ANSWER_BYTES + (2 << 20)

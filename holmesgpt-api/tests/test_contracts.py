@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from contract import Contract
 from fakes import OOM, TLS, DataStorage, Model, call_tool, say, select, serving, settings, verdict
 from holmesgpt_api.audit import Buffer, Sender
-from holmesgpt_api.catalog import Catalog, SearchRefusedError
+from holmesgpt_api.catalog import DataStorageCatalog, SearchRefusedError
 from holmesgpt_api.decode import decode
 from holmesgpt_api.metrics import Metrics
 from holmesgpt_api.models import IncidentRequest, RecoveryRequest
@@ -82,10 +82,10 @@ def answer(method: str, path: str, status: int, **change: Any) -> httpx.Response
     return httpx.Response(status, json=body)
 
 
-def ask_catalog(response: httpx.Response) -> tuple[Catalog, httpx.AsyncClient]:
+def ask_catalog(response: httpx.Response) -> tuple[DataStorageCatalog, httpx.AsyncClient]:
     transport = httpx.MockTransport(lambda _: response)
     client = httpx.AsyncClient(transport=transport, base_url="http://storage.test", verify=TLS)
-    return Catalog(client, 10, Metrics()), client
+    return DataStorageCatalog(client, 10, Metrics()), client
 
 
 def test_every_member_of_a_workflow_is_found() -> None:
@@ -99,6 +99,13 @@ def test_every_member_of_a_workflow_is_found() -> None:
         return dataclasses.asdict(workflow)
 
     assert [name for name, value in asyncio.run(run()).items() if not value] == []
+
+
+def tool_result(model: Model) -> dict[str, Any]:
+    """The object at the end of the tool message; the SDK writes a line of its own before it."""
+    content = model.requests[1]["messages"][-1]["content"]
+    result: dict[str, Any] = json.loads(content[content.index('{"workflows"') :])
+    return result
 
 
 def test_a_search_is_read_by_the_contract() -> None:
@@ -115,7 +122,7 @@ def test_a_search_is_read_by_the_contract() -> None:
         model = Model(call_tool(), say(verdict()))
         async with serving(model, Storage()) as service:
             await service.incident()
-        result: dict[str, Any] = json.loads(model.requests[1]["messages"][-1]["content"])
+        result: dict[str, Any] = tool_result(model)
         return result
 
     result = asyncio.run(run())

@@ -38,7 +38,8 @@ def test_happy_incident_comes_from_the_catalog() -> None:
     assert [(h["attempt"], h["is_valid"]) for h in body["validation_attempts_history"]] == [(1, True)]
     tool_message = model.requests[1]["messages"][-1]
     assert tool_message["role"] == "tool"
-    assert tool_message["content"].startswith('{"workflows":[{"workflow_id":')
+    assert tool_message["content"].startswith('tool_call_metadata={"tool_name": "search_workflow_catalog", ')
+    assert '"tool_call_id": "call_1"}{"workflows":[{"workflow_id":' in tool_message["content"]
     assert '"workflow_name":"oomkill-increase-memory-v1"' in tool_message["content"]
     assert storage.searches[0]["filters"]["custom_labels"] == {"team": ["name=cart"]}
     assert storage.searches[0]["filters"]["detected_labels"] == {"hpaEnabled": True}
@@ -199,13 +200,13 @@ def test_catalog_away() -> None:
     resolved = nothing | {"investigation_outcome": "resolved"}
     model = Model(call_tool(), say(resolved))
     assert ask(model, storage).status_code == 200
-    assert model.requests[1]["messages"][-1]["content"] == "workflow catalog unavailable"
+    assert model.requests[1]["messages"][-1]["content"].endswith("}workflow catalog unavailable:\n\n")
 
 
 def test_tool_mistakes_and_endless_loops() -> None:
     model = Model(call_tool("rm"), call_tool(arguments="[1"), say(verdict()))
     assert ask(model).status_code == 200
-    assert model.requests[1]["messages"][-1]["content"].startswith("unknown tool 'rm'")
+    assert model.requests[1]["messages"][-1]["content"].endswith("}Failed to find tool rm:\n\n")
     endless = Model(call_tool())
     body = ask(endless).json()
     assert body["validation_attempts_history"][0]["errors"] == ["no answer within 20 steps"]

@@ -217,7 +217,7 @@ def test_custom_labels_are_cut_and_results_bounded() -> None:
     assert len(filters["custom_labels"]) == 10
     assert filters["custom_labels"]["n0"] == ["v" * 100] * 5
     rows = [{"description": "d" * 1000, "parameters": ["p" * 9000]} for _ in range(10)]
-    text = search.render(rows, 10)
-    assert len(text.encode()) <= 64 << 10
+    text = search.render(rows, 10, 50_000)
+    assert len(text.encode()) <= 50_000
     assert json.loads(text)["cut"] == "descriptions and the last entries"
     assert [search.read_top_k(v) for v in (None, 0, 5, 99, "7", True)] == [3, 1, 5, 10, 3, 3]

@@ -63,7 +63,10 @@ func TestDockerfilesKeepTheRules(t *testing.T) {
 		if !strings.Contains(final, "USER 65532:65532") {
 			t.Errorf("%s: the last stage does not say USER 65532:65532", img.Name)
 		}
-		for _, never := range []string{"apt-get", "dnf ", "go build -a", "# syntax=", "<<EOF", "chown -R"} {
+		if strings.Contains(final, "\nRUN ") {
+			t.Errorf("%s: the last stage runs a command: it only copies what the stages before it made", img.Name)
+		}
+		for _, never := range []string{"apt-get", "apt ", "apk ", "dnf ", "yum ", "go build -a", "# syntax=", "<<EOF", "chown -R"} {
 			if strings.Contains(text, never) {
 				t.Errorf("%s: %q has no place in a service image", img.Name, never)
 			}

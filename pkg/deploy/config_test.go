@@ -114,8 +114,9 @@ func TestPodsAreRestricted(t *testing.T) {
 			continue
 		}
 		spec := podSpec(t, o)
-		if (spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken) != (o.GetName() == "aianalysis-controller") {
-			t.Errorf("%s: only the controller needs a token", key)
+		asks := o.GetName() == "aianalysis-controller" || o.GetName() == "holmesgpt-api"
+		if (spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken) != asks {
+			t.Errorf("%s: only the controller and HolmesGPT-API talk to the API server", key)
 		}
 		if spec.EnableServiceLinks == nil || *spec.EnableServiceLinks {
 			t.Errorf("%s: enableServiceLinks", key)

@@ -67,6 +67,44 @@ func TestNetworkOfDataStorage(t *testing.T) {
 	}
 }
 
+// HolmesGPT-API is reached by kubernaut's namespaces and by monitoring, and reaches the name server, Data Storage, and what
+// stands behind HTTPS: the API server and a model outside. In the test cluster the host comes in and the model is a pod.
+func TestNetworkOfHolmesGPTAPI(t *testing.T) {
+	objects, app := read(t, "holmesgpt"), map[string]string{"app": "holmesgpt-api"}
+	p := policy(t, objects["NetworkPolicy holmesgpt-api"])
+	if !maps.Equal(p.PodSelector.MatchLabels, app) || len(p.PolicyTypes) != 2 || len(p.Ingress) != 1 || len(p.Egress) != 3 {
+		t.Fatalf("for %v, %v: %d rules in, %d out", p.PodSelector, p.PolicyTypes, len(p.Ingress), len(p.Egress))
+	}
+	pod, _, _ := unstructured.NestedStringMap(objects["Deployment holmesgpt-api"].Object, "spec", "template", "metadata", "labels")
+	if pod["app"] != "holmesgpt-api" {
+		t.Errorf("the policy selects no pod labelled %v", pod)
+	}
+	namespaces := map[string]string{}
+	for _, from := range p.Ingress[0].From {
+		maps.Copy(namespaces, from.NamespaceSelector.MatchLabels)
+	}
+	want := map[string]string{"app.kubernetes.io/part-of": "kubernaut", "kubernetes.io/metadata.name": "monitoring"}
+	if got := ports(p.Ingress[0].Ports); len(p.Ingress[0].From) != 2 || !maps.Equal(namespaces, want) || !slices.Equal(got, []int{8080}) {
+		t.Errorf("reached from %v at %v", namespaces, got)
+	}
+	for i, out := range [][]int{{53, 53}, {8080}, {443, 6443}} {
+		if got := ports(p.Egress[i].Ports); !slices.Equal(got, out) {
+			t.Errorf("way %d out leads to %v, want %v", i, got, out)
+		}
+	}
+	if to := p.Egress[1].To; len(to) != 1 || to[0].PodSelector.MatchLabels["app"] != "datastorage" || to[0].NamespaceSelector != nil {
+		t.Errorf("port 8080 is open to %+v", to)
+	}
+	cluster := read(t, "e2e")
+	host, model := policy(t, cluster["NetworkPolicy holmesgpt-api-from-host"]), policy(t, cluster["NetworkPolicy holmesgpt-api-to-model"])
+	if !maps.Equal(host.PodSelector.MatchLabels, app) || !slices.Equal(ports(host.Ingress[0].Ports), []int{8080}) {
+		t.Errorf("the host reaches %+v", host)
+	}
+	if to := model.Egress[0].To; !maps.Equal(model.PodSelector.MatchLabels, app) || to[0].PodSelector.MatchLabels["app"] != "mock-llm" {
+		t.Errorf("the model is %+v", to)
+	}
+}
+
 // With the component for token reviews there are a token, one binding and the way to the API server, and nothing else.
 func TestTokenReviewComponent(t *testing.T) {
 	folder := t.TempDir()

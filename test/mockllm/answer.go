@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -119,21 +120,22 @@ type (
 )
 
 // Answer is the text of the last turn: a sentence of prose and one fenced JSON block.
-func Answer(prompt Prompt, row Row, lookup Lookup) (string, error) {
-	verdict := row.Incident
+func Answer(prompt Prompt, row Row, special Special, lookup Lookup) (string, error) {
+	verdict, change := row.Incident, special.change(prompt.Attempt)
 	if prompt.Kind == Recovery {
 		verdict = row.Recovery
 	}
 	body := verdictJSON{
 		RootCause: rootCauseJSON{
 			row.Summary, row.Severity, row.SignalType, append([]string{}, row.ContributingFactors...),
-			resourceJSON{prompt.ResourceKind, prompt.Name, prompt.Namespace},
+			affected(prompt, special),
 		},
 		Alternatives: []choiceJSON{}, Confidence: verdict.Confidence, Outcome: verdict.Outcome,
 	}
 	if id, found := lookup(verdict.Choice); found && verdict.Workflow != "" {
 		chosen := choiceOf(verdict.Choice, id)
 		chosen.Parameters = prompt.fill(verdict.Parameters)
+		change.apply(&chosen)
 		body.Selected = &chosen
 	}
 	for _, alternative := range verdict.Alternatives {
@@ -147,7 +149,24 @@ func Answer(prompt Prompt, row Row, lookup Lookup) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encoding the answer of row %q: %w", row.SignalType, err)
 	}
-	return fmt.Sprintf("%s. The evidence points at %s.\n\n```json\n%s\n```\n", row.Summary, row.SignalType, text), nil
+	block := string(text) + "\n```\n"
+	if change.Cut {
+		block = block[:len(text)/2]
+	}
+	return fmt.Sprintf("%s. The evidence points at %s.\n\n```json\n%s", row.Summary, row.SignalType, block), nil
+}
+
+func affected(prompt Prompt, special Special) resourceJSON {
+	if r := special.Affected; r != nil {
+		return resourceJSON{r.Kind, r.Name, r.Namespace}
+	}
+	return resourceJSON{prompt.ResourceKind, prompt.Name, prompt.Namespace}
+}
+
+func (c Change) apply(chosen *choiceJSON) {
+	chosen.ID = cmp.Or(c.WorkflowID, chosen.ID)
+	chosen.Image = cmp.Or(c.ContainerImage, chosen.Image)
+	delete(chosen.Parameters, c.Without)
 }
 
 func addRecovery(body *verdictJSON, row Row, verdict Verdict) {

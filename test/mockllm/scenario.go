@@ -9,10 +9,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Book is the scenario file: one row a signal type, and the row for everything else.
+// Book is the scenario file: one row a signal type, the row for everything else, and rows that differ from another.
 type Book struct {
-	Rows    []Row `json:"rows"`
-	Default Row   `json:"default"`
+	Rows     []Row     `json:"rows"`
+	Default  Row       `json:"default"`
+	Specials []Special `json:"specials"`
 }
 
 // Row is what the model believes about one signal type.
@@ -107,7 +108,7 @@ func loadSeed(path string) (map[string]bool, error) {
 
 func (b *Book) check(known map[string]bool) error {
 	seen := map[string]bool{}
-	var problems []error
+	problems := b.checkSpecials()
 	for _, row := range append([]Row{b.Default}, b.Rows...) {
 		key := strings.ToLower(row.SignalType)
 		if key == "" || row.Severity == "" || row.Summary == "" {
@@ -138,15 +139,27 @@ func (r Row) choices() []Choice {
 	return all
 }
 
-// Row finds the row of a signal type: exactly, then without case, else the default row.
-func (b *Book) Row(signalType string) Row {
-	for _, row := range b.Rows {
-		if row.SignalType == signalType {
-			return row
+// Row finds the row of a signal type, and how it differs: exactly, then without case, else the default row.
+func (b *Book) Row(signalType string) (Row, Special) {
+	for _, same := range []func(a, b string) bool{func(a, b string) bool { return a == b }, strings.EqualFold} {
+		for _, row := range b.Rows {
+			if same(row.SignalType, signalType) {
+				return row, Special{}
+			}
+		}
+		for _, special := range b.Specials {
+			if same(special.SignalType, signalType) {
+				return b.plain(special.Like), special
+			}
 		}
 	}
+	return b.Default, Special{}
+}
+
+// plain finds a row by its exact signal type.
+func (b *Book) plain(signalType string) Row {
 	for _, row := range b.Rows {
-		if strings.EqualFold(row.SignalType, signalType) {
+		if row.SignalType == signalType {
 			return row
 		}
 	}

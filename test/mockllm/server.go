@@ -17,12 +17,13 @@ type Server struct {
 	book    *Book
 	now     func() time.Time
 	journal *Journal
+	struck  counters
 	mux     *http.ServeMux
 }
 
 // NewServer makes the handler; now stamps `created` and the journal, and nothing else.
 func NewServer(book *Book, now func() time.Time) *Server {
-	s := &Server{book: book, now: now, journal: NewJournal(20_000, 64<<20), mux: http.NewServeMux()}
+	s := &Server{struck: counters{of: map[string]int{}}, book: book, now: now, journal: NewJournal(20_000, 64<<20), mux: http.NewServeMux()}
 	s.mux.HandleFunc("POST /v1/chat/completions", s.complete)
 	s.mux.HandleFunc("GET /v1/models", s.models)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -70,6 +71,12 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
 		writeError(w, entry.Status, "prompt_contract", err.Error())
 		return
 	}
+	if _, special := s.book.Row(prompt.SignalType); !hasTool && s.struck.strikes(special.Fault, prompt.RemediationID) {
+		entry.Fault = true
+		if !s.fail(w, r, special.Fault, entry) {
+			return
+		}
+	}
 	answer, err := s.answer(prompt, &request, result, hasTool)
 	if err != nil {
 		entry.Status = http.StatusInternalServerError
@@ -82,9 +89,28 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
 	s.send(w, &request, answer)
 }
 
+// fail is what a fault does; true when an answer follows all the same.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, fault *Fault, entry Entry) bool {
+	if fault.Status == 0 {
+		if fault.wait(r.Context()) == nil {
+			return true
+		}
+		entry.Status = 499 // the client has gone
+		s.journal.Add(entry)
+		return false
+	}
+	entry.Status = fault.Status
+	s.journal.Add(entry)
+	if fault.RetryAfter > 0 {
+		w.Header().Set(fault.header())
+	}
+	writeError(w, fault.Status, "fault", "a fault of the scenario file")
+	return false
+}
+
 // answer decides the turn: a search while the tool is offered and nothing was searched yet, else the verdict.
 func (s *Server) answer(prompt Prompt, request *chatRequest, result string, hasTool bool) (reply, error) {
-	row := s.book.Row(prompt.SignalType)
+	row, special := s.book.Row(prompt.SignalType)
 	if request.offersSearch() && !hasTool {
 		arguments, err := SearchArguments(prompt, row)
 		if err != nil {
@@ -98,7 +124,7 @@ func (s *Server) answer(prompt Prompt, request *chatRequest, result string, hasT
 	if hasTool {
 		lookup = InResult(result)
 	}
-	text, err := Answer(prompt, row, lookup)
+	text, err := Answer(prompt, row, special, lookup)
 	return reply{Text: text}, err
 }
 

@@ -15,6 +15,7 @@ import httpx
 from holmesgpt_api import errors, logs
 from holmesgpt_api.config import Settings
 from holmesgpt_api.metrics import Metrics
+from holmesgpt_api.scrub import scrub
 
 logger = logging.getLogger(__name__)
 MAX_BATCH_BYTES = 1 << 20
@@ -31,17 +32,30 @@ class Buffer:
         self._max_events = settings.count("audit.buffer_events")
         self._max_bytes = settings.count("audit.buffer_bytes")
         self._metrics = metrics
+        self._off = settings["data_storage.url"] is None  # nobody to send to: nothing is kept, and nothing lost
         self._waiting: deque[tuple[bytes, str, float]] = deque()  # event, its id, when it was added
         self._bytes = 0
         self._last_drop: float | None = None
         self._last_log = -10.0
         self.dropped = 0
         self.arrived = asyncio.Event()
+        metrics.audit_capacity.set(self._max_events)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def scrub(self, value: Any) -> Any:
+        """Without credentials, before it is cut; what is thrown away anyhow costs nothing."""
+        return value if self._off else scrub(value, lambda kind: self._metrics.scrubbed.labels(kind).inc())
+
+    def _show(self) -> None:
+        self._metrics.audit_size.set(len(self._waiting))
+        by_count, by_bytes = len(self._waiting) / self._max_events, self._bytes / self._max_bytes
+        self._metrics.audit_ratio.set(max(by_count, by_bytes))
+
     def add(self, event: dict[str, Any]) -> None:
+        if self._off:
+            return
         raw = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
         if len(self._waiting) >= self._max_events or self._bytes + len(raw) > self._max_bytes:
             self.count_drops("buffer_full", [event["event_id"]])
@@ -49,7 +63,7 @@ class Buffer:
         self._waiting.append((raw, event["event_id"], time.monotonic()))
         self._bytes += len(raw)
         self._metrics.audit_buffered.inc()
-        self._metrics.audit_size.set(len(self._waiting))
+        self._show()
         self.arrived.set()
 
     def head(self, limit: int) -> list[bytes]:
@@ -77,7 +91,7 @@ class Buffer:
         self._waiting.extendleft(reversed([entry for i, entry in enumerate(head) if i not in places]))
         gone = [head[place] for place in sorted(places)]
         self._bytes -= sum(len(raw) for raw, _, _ in gone)
-        self._metrics.audit_size.set(len(self._waiting))
+        self._show()
         return [identity for _, identity, _ in gone]
 
     def count_drops(self, reason: str, ids: list[str]) -> None:
@@ -101,6 +115,7 @@ class Buffer:
             ids = [identity for _, identity, _ in self._waiting]
             self._waiting.clear()
             self._bytes = 0
+            self._show()
             self.count_drops("shutdown", ids)
 
 
@@ -143,6 +158,7 @@ class Sender:
         batch = self._buffer.head(self._size)
         if not batch:
             return None
+        started = time.monotonic()
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 response = await self._client.post(
@@ -153,6 +169,8 @@ class Sender:
         except (httpx.HTTPError, TimeoutError) as error:
             self._failed(type(error).__name__)
             return 0.0
+        finally:
+            self._metrics.audit_seconds.observe(time.monotonic() - started)
         if response.status_code in (201, 202):
             self._buffer.stored(len(batch))
             self._size = self._limit

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import httpx
@@ -41,7 +41,19 @@ class SearchRefusedError(Exception):
     """Data Storage found the search itself wrong; the text is its list of field errors."""
 
 
-class Catalog:
+class Catalog(Protocol):
+    """Where workflows come from: Data Storage, or what is built in."""
+
+    async def search(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer of the search; SearchRefusedError, or ServiceError when the catalog is away."""
+        ...
+
+    async def get(self, workflow_id: str, fresh: bool = False) -> Workflow | None:
+        """None: not in the catalog. Looked up anew when `fresh`, else at most 60 s old."""
+        ...
+
+
+class DataStorageCatalog:
     def __init__(
         self, client: httpx.AsyncClient, timeout: float, metrics: Metrics, sleep: Sleep = asyncio.sleep
     ) -> None:
@@ -52,7 +64,6 @@ class Catalog:
         self._cache: dict[str, tuple[float, Workflow]] = {}
 
     async def search(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The answer of the search; SearchRefusedError, or ServiceError when the catalog is away."""
         response = await self._request("search", "POST", "/api/v1/workflows/search", body)
         answer = _object(response)
         if response.status_code == 400:
@@ -62,7 +73,6 @@ class Catalog:
         return answer
 
     async def get(self, workflow_id: str, fresh: bool = False) -> Workflow | None:
-        """None: not in the catalog. Looked up anew when `fresh`, else at most 60 s old."""
         try:
             key = str(UUID(workflow_id))
         except ValueError:
@@ -104,7 +114,7 @@ class Catalog:
         raise errors.catalog_unavailable(retry_after)
 
     async def _once(self, operation: str, method: str, path: str, body: Any) -> httpx.Response | None:
-        content = bytearray()
+        content, started = bytearray(), time.monotonic()
         try:
             async with self._client.stream(method, path, json=body) as response:
                 async for chunk in response.aiter_bytes():
@@ -115,6 +125,8 @@ class Catalog:
         except httpx.HTTPError:
             self._metrics.catalog_requests.labels(operation, "none").inc()
             return None
+        finally:
+            self._metrics.catalog_seconds.labels(operation).observe(time.monotonic() - started)
         self._metrics.catalog_requests.labels(operation, str(response.status_code)).inc()
         wait = {k: v for k, v in response.headers.items() if k.lower() == "retry-after"}
         return httpx.Response(response.status_code, headers=wait, content=bytes(content))

@@ -116,6 +116,6 @@ def _text(kind: str, ctx: dict[str, Any], value: Any) -> str:
 def _bound_text(ctx: dict[str, Any], value: Any) -> str:
     if "max_length" in ctx:
         return f"must be at most {ctx['max_length']} characters (got {len(value)})"
-    if isinstance(value, float) or "le" in ctx:
+    if "le" in ctx or isinstance(ctx["ge"], float):  # the only number with bounds that is no integer
         return f"must be between 0 and 1 (got {str(value)[:64]})"
     return f"must be at least {ctx['ge']} (got {str(value)[:64]})"

@@ -42,6 +42,10 @@ class ServiceError(Exception):
         return f"{self.slug} ({self.source}): {self.detail}"
 
 
+class DeadlineError(ServiceError):
+    """The time of the whole request is over."""
+
+
 def bad_request(errors: dict[str, str]) -> ServiceError:
     """All mistakes of a body at once; the detail starts with the first."""
     path, text = next(iter(errors.items()))
@@ -72,7 +76,11 @@ def catalog_unavailable(retry_after: int | None = None) -> ServiceError:
 
 
 def deadline_passed() -> ServiceError:
-    return ServiceError("service-unavailable", "the request's deadline has passed", "service")
+    return DeadlineError("service-unavailable", "the request's deadline has passed", "service")
+
+
+def shutting_down() -> ServiceError:
+    return ServiceError("service-unavailable", "the service is shutting down", "service", 1)
 
 
 def problem(error: ServiceError, instance: str, request_id: str) -> dict[str, Any]:

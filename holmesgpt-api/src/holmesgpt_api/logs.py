@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from holmesgpt_api.scrub import scrub
+
 # Set per request by the middleware and the pipeline; read by every log line of that request.
 request_context: ContextVar[dict[str, Any] | None] = ContextVar("request_context", default=None)
 
@@ -19,6 +21,8 @@ def now_ms() -> str:
 
 
 class JSONFormatter(logging.Formatter):
+    """Every line passes the scrubber: a text of a library or a caller's id may hold a credential."""
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {"time": now_ms(), "level": record.levelname, "event": record.getMessage()}
         line.update(request_context.get() or {})
@@ -27,7 +31,7 @@ class JSONFormatter(logging.Formatter):
             # Class and place only: the text of an exception may hold what a log must not.
             line["error_class"] = record.exc_info[0].__name__
             line["error_at"] = _where(record.exc_info[2])
-        return json.dumps(line, default=str)
+        return json.dumps(scrub(line), default=str)
 
 
 def _where(trace: Any) -> str:

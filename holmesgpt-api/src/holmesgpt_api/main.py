@@ -41,7 +41,11 @@ def create_app(settings: config.Settings, transports: Transports | None = None) 
         app.include_router(router)
     app.add_exception_handler(StarletteHTTPException, _routing_problem)
     app.add_middleware(
-        RequestMiddleware, metrics=state.metrics, max_body=settings.count("limits.max_body_bytes"), paths=PATHS
+        RequestMiddleware,
+        metrics=state.metrics,
+        max_body=settings.count("limits.max_body_bytes"),
+        paths=PATHS,
+        reviewer=state.reviewer,
     )
     return app
 
@@ -86,6 +90,8 @@ def serve(settings: config.Settings) -> int:
     logs.setup(settings.word("logging.level"))
     if settings.ignored:
         logs.event(logger, logging.WARNING, "keys without a meaning here", keys=settings.ignored)
+    for note in settings.notes:
+        logs.event(logger, logging.WARNING, note)
     app = create_app(settings)
     server = Server(
         uvicorn.Config(

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holmesgpt_api import errors, logs
+from holmesgpt_api.auth import Reviewer
 from holmesgpt_api.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -22,11 +23,19 @@ METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class RequestMiddleware:
-    def __init__(self, app: ASGIApp, metrics: Metrics, max_body: int, paths: frozenset[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        max_body: int,
+        paths: frozenset[str],
+        reviewer: Reviewer | None = None,
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._max_body = max_body
         self._paths = paths
+        self._reviewer = reviewer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,6 +86,7 @@ class RequestMiddleware:
             await send(message)
 
         try:
+            await self._authenticate(scope)
             self._check_length(scope)
             await self._app(scope, self._bounded(receive), track)
         except errors.ServiceError as error:
@@ -91,6 +101,11 @@ class RequestMiddleware:
                 raise
             bug = errors.ServiceError("internal-error", "An unexpected error occurred", "service")
             await self.respond(bug, scope, receive, send)
+
+    async def _authenticate(self, scope: Scope) -> None:
+        if self._reviewer is not None:
+            path = scope["path"] if scope["path"] in self._paths else "other"
+            await self._reviewer.check(path, Headers(scope=scope).get("authorization", ""))
 
     def _too_large(self) -> errors.ServiceError:
         detail = f"the body is larger than {self._max_body} bytes"

@@ -74,11 +74,16 @@ def _tidy(node: Any) -> Any:
     for key, value in node.items():
         if key == "properties":
             tidy[key] = {name: _tidy(schema) for name, schema in value.items()}
-        elif key in ("title", "description") or (key == "default" and value in (None, {})):
+        elif key in ("title", "description") or (key == "default" and _unfit(value, node)):
             continue
         else:
             tidy[key] = _tidy(value)
     return tidy
+
+
+def _unfit(default: Any, node: dict[str, Any]) -> bool:
+    """Of a nullable list ogen makes a default that its own client then refuses to send."""
+    return default in (None, {}) or (default == [] and "anyOf" in node)
 
 
 class _Quoted(yaml.SafeDumper):

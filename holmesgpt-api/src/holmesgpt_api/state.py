@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -13,26 +14,35 @@ from typing import Any
 
 import httpx
 
-from holmesgpt_api import logs
+from holmesgpt_api import logs, storage
 from holmesgpt_api.audit import Buffer, Sender
-from holmesgpt_api.catalog import Catalog
+from holmesgpt_api.auth import Reviewer
+from holmesgpt_api.catalog import Catalog, DataStorageCatalog
 from holmesgpt_api.config import Settings
 from holmesgpt_api.investigation.service import Analysis
-from holmesgpt_api.investigator.openai import OpenAIInvestigator
+from holmesgpt_api.investigator.holmes.adapter import HolmesInvestigator, Network
+from holmesgpt_api.investigator.protocol import Investigator, result_limit
+from holmesgpt_api.investigator.scripted.catalog import BuiltInCatalog
+from holmesgpt_api.investigator.scripted.mock import ScriptedInvestigator
+from holmesgpt_api.kube import Cluster
 from holmesgpt_api.metrics import Metrics
+from holmesgpt_api.reload import Watcher
 
 logger = logging.getLogger(__name__)
 PROBE_SECONDS = 5.0
 PROBE_LIMIT = 2.0
 RESTART_SECONDS = 1.0
+API_SERVER_CA = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
 
 
 @dataclass
 class Transports:
     """Replaced in tests; None is the network."""
 
-    llm: httpx.AsyncBaseTransport | None = None
+    llm: httpx.BaseTransport | None = None
     data_storage: httpx.AsyncBaseTransport | None = None
+    api_server: httpx.AsyncBaseTransport | None = None  # for the review of callers' tokens
+    cluster: Cluster | None = None  # what the model sees; None: as the environment says
 
 
 @dataclass
@@ -43,49 +53,83 @@ class State:
     sender: Sender
     analysis: Analysis
     data_storage: httpx.AsyncClient
-    llm: httpx.AsyncClient
+    investigator: Investigator
+    clients: list[httpx.AsyncClient]  # closed at the end
+    reviewer: Reviewer | None  # None: everybody may ask
+    watcher: Watcher
     shutting_down: str = ""  # the reason, once it began
     data_storage_up: bool | None = None  # None: not asked yet
     probed: asyncio.Event = field(default_factory=asyncio.Event)
+    started: asyncio.Event = field(default_factory=asyncio.Event)  # the investigator, or it cannot be
 
     def dependencies(self) -> dict[str, dict[str, Any]]:
-        storage = {True: "up", False: "down", None: "unknown"}[self.data_storage_up]
+        known = {True: "up", False: "down", None: "unknown"}[self.data_storage_up]
+        if self.settings["data_storage.url"] is None:
+            known = "off"
         return {
-            "sdk": {"status": "up"},
+            "sdk": self.investigator.status(),
             "prometheus": {"status": "up"},
-            "data_storage": {"status": storage},
+            "data_storage": {"status": known},
             "audit": self.buffer.status(),
         }
 
 
 def build(settings: Settings, transports: Transports) -> State:
     metrics = Metrics()
+    data_storage = storage.connect(settings, _verify, transports.data_storage)
     timeout = settings.seconds("data_storage.timeout_seconds")
-    data_storage = httpx.AsyncClient(
-        base_url=settings.word("data_storage.url"),
-        transport=transports.data_storage,
-        timeout=timeout,
-        verify=_verify(None),
-        trust_env=False,
-    )
-    llm = httpx.AsyncClient(
-        transport=transports.llm,
-        timeout=settings.seconds("llm.timeout_seconds"),
-        verify=_verify(settings["llm.ca_file"]),
-        trust_env=False,
-        follow_redirects=False,
-    )
+    if not settings.scripted:
+        metrics.start_model(settings.word("llm.provider"), settings.word("llm.model"))
     buffer = Buffer(settings, metrics)
-    investigator = OpenAIInvestigator(settings, llm, metrics)
-    return State(
+    clients = [data_storage]
+    investigator: Investigator = ScriptedInvestigator() if settings.scripted else _holmes(settings, metrics, transports)
+    metrics.start_info(settings.word("mode"), investigator.sdk_version)
+    catalog: Catalog = (
+        BuiltInCatalog() if settings["data_storage.url"] is None else DataStorageCatalog(data_storage, timeout, metrics)
+    )
+
+    def analysis(current: Settings) -> Analysis:
+        """The pipeline with these settings. Requests that run keep the one they began with."""
+        return Analysis(current, investigator.renewed(current), catalog, buffer, metrics)
+
+    def apply(current: Settings) -> None:
+        state.analysis, state.settings = analysis(current), current
+        logging.getLogger().setLevel(current.word("logging.level"))
+
+    state = State(
         settings=settings,
         metrics=metrics,
         buffer=buffer,
         sender=Sender(buffer, data_storage, settings, metrics),
-        analysis=Analysis(settings, investigator, Catalog(data_storage, timeout, metrics), buffer, metrics),
+        analysis=analysis(settings),
         data_storage=data_storage,
-        llm=llm,
+        investigator=investigator,
+        clients=clients,
+        reviewer=_reviewer(settings, transports, clients, metrics),
+        watcher=Watcher(settings, metrics, apply),
     )
+    return state
+
+
+def _reviewer(
+    settings: Settings, transports: Transports, clients: list[httpx.AsyncClient], metrics: Metrics
+) -> Reviewer | None:
+    if settings["auth.mode"] == "none":
+        return None
+    client = httpx.AsyncClient(
+        base_url=settings.api_server or "",
+        transport=transports.api_server,
+        verify=_verify(None if transports.api_server else API_SERVER_CA),
+        trust_env=False,
+    )
+    clients.append(client)
+    return Reviewer(client, settings["auth.audiences"], settings["auth.allowed"], metrics)
+
+
+def _holmes(settings: Settings, metrics: Metrics, transports: Transports) -> Investigator:
+    cluster = transports.cluster or Cluster.of_environment(os.environ, result_limit(settings["llm.context_window"]))
+    network = Network(functools.partial(_verify, settings["llm.ca_file"]), transports.llm)
+    return HolmesInvestigator(settings, metrics, cluster, network)
 
 
 @functools.cache  # reading the bundle takes a tenth of a second
@@ -97,9 +141,16 @@ def _verify(ca_file: str | None) -> ssl.SSLContext:
 async def running(state: State) -> AsyncIterator[None]:
     """Background tasks around the life of the application; at the end the audit buffer is flushed."""
     tasks = [
-        asyncio.create_task(kept_running("audit sender", state.sender.run)),
-        asyncio.create_task(kept_running("data storage probe", lambda: probe_data_storage(state))),
+        asyncio.create_task(start(state)),
+        asyncio.create_task(kept_running("toolset watch", state.investigator.watch)),
     ]
+    if state.settings["data_storage.url"] is not None:
+        tasks += [
+            asyncio.create_task(kept_running("audit sender", state.sender.run)),
+            asyncio.create_task(kept_running("data storage probe", lambda: probe_data_storage(state))),
+        ]
+    if state.settings["hot_reload.enabled"] and state.settings.file:
+        tasks.append(asyncio.create_task(kept_running("settings", state.watcher.run)))
     try:
         yield
     finally:
@@ -110,9 +161,16 @@ async def running(state: State) -> AsyncIterator[None]:
             await _limited(state.sender.flush(), state.settings.seconds("shutdown.flush_seconds"))
         finally:
             state.buffer.abandon()  # whatever became of the flush: what is lost is counted
-        await state.data_storage.aclose()
-        await state.llm.aclose()
+        await state.investigator.aclose()
+        for client in state.clients:
+            await client.aclose()
         logs.event(logger, logging.INFO, "stopped")
+
+
+async def start(state: State) -> None:
+    """After the port listens: the SDK takes seconds."""
+    await state.investigator.start()
+    state.started.set()
 
 
 async def kept_running(name: str, work: Callable[[], Awaitable[None]], pause: float = RESTART_SECONDS) -> None:

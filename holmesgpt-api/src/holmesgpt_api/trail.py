@@ -40,7 +40,7 @@ class Trail:
         data = {
             "model": self._settings.word("llm.model"),
             "prompt_length": len(text),
-            "prompt_preview": task.user[:PREVIEW],
+            "prompt_preview": self._buffer.scrub(task.user)[:PREVIEW],
             "max_tokens": self._settings.count("llm.max_tokens_per_request"),
             "toolsets_enabled": ["workflow/catalog"],
             "mcp_servers": [],
@@ -54,7 +54,7 @@ class Trail:
         data = {
             "has_analysis": bool(record.text),
             "analysis_length": len(record.text),
-            "analysis_preview": record.text[:PREVIEW],
+            "analysis_preview": self._buffer.scrub(record.text)[:PREVIEW],
             "tokens_used": record.tokens,
             "tool_call_count": len(record.tool_calls),
             "attempt": attempt,
@@ -66,16 +66,17 @@ class Trail:
 
     def tool_calls(self, attempt: int, record: Investigation) -> None:
         for index, call in enumerate(record.tool_calls):
+            result, arguments = self._buffer.scrub(call.result.text), self._buffer.scrub(call.arguments)
             data = {
                 "tool_call_index": index,
-                "tool_name": call.name[:255],
-                "tool_arguments": call.arguments if len(json.dumps(call.arguments)) <= MAX_RESULT else {},
-                "tool_result": call.result.text[:MAX_RESULT],
-                "tool_result_preview": call.result.text[:PREVIEW],
+                "tool_name": self._buffer.scrub(call.name)[:255],
+                "tool_arguments": arguments if len(json.dumps(arguments)) <= MAX_RESULT else {},
+                "tool_result": result[:MAX_RESULT],
+                "tool_result_preview": result[:PREVIEW],
                 "attempt": attempt,
-                **call.result.audit,
+                **self._buffer.scrub(call.result.audit),
             }
-            if len(call.result.text) > MAX_RESULT:
+            if len(result) > MAX_RESULT:
                 data["tool_result_truncated"] = True
             self._add(
                 "llm_tool_call", "tool_invoked", "success" if call.result.ok else "failure", data, call.duration_ms
@@ -84,7 +85,7 @@ class Trail:
     def validation_attempt(
         self, attempt: int, workflow_id: str | None, workflow_name: str | None, flaws: Sequence[Flaw]
     ) -> None:
-        texts, final = [flaw.text for flaw in flaws], not flaws or attempt == 3
+        texts, final = self._buffer.scrub([flaw.text for flaw in flaws]), not flaws or attempt == 3
         kinds = {flaw.kind for flaw in flaws}
         data = {
             "attempt": attempt,
@@ -92,7 +93,7 @@ class Trail:
             "is_valid": not flaws,
             "errors": texts,
             "validation_errors": "; ".join(texts) or None,
-            "workflow_id": workflow_id,
+            "workflow_id": self._buffer.scrub(workflow_id),
             "workflow_name": workflow_name,
             "human_review_reason": next((r for k, r in REASONS.items() if k in kinds), None) if final else None,
             "is_final_attempt": final,

@@ -19,18 +19,14 @@ HEALTH = {
     "status": "healthy",
     "service": "holmesgpt-api",
     "endpoints": ENDPOINTS,
-    "features": {
-        "incident_analysis": True,
-        "recovery_analysis": True,
-        "postexec_analysis": False,
-        "authentication": False,
-    },
 }
+FEATURES = {"incident_analysis": True, "recovery_analysis": True, "postexec_analysis": False}
 
 
 @router.get("/health")
-async def health() -> JSONResponse:
-    return JSONResponse(HEALTH)
+async def health(request: Request) -> JSONResponse:
+    authentication = state_of(request).reviewer is not None
+    return JSONResponse(HEALTH | {"features": FEATURES | {"authentication": authentication}})
 
 
 @router.get("/ready")
@@ -38,6 +34,8 @@ async def ready(request: Request) -> JSONResponse:
     state = state_of(request)
     if state.shutting_down:
         return JSONResponse({"status": "shutting_down", "reason": state.shutting_down}, 503)
+    if state.investigator.status()["status"] != "up":
+        return JSONResponse({"status": "not_ready", "dependencies": state.dependencies()}, 503)
     return JSONResponse({"status": "ready", "dependencies": state.dependencies()})
 
 
@@ -48,17 +46,18 @@ async def config(request: Request) -> JSONResponse:
         "llm": {
             "provider": settings["llm.provider"],
             "model": settings["llm.model"],
-            "endpoint": hide(settings["llm.endpoint"]),
+            "endpoint": settings["llm.endpoint"] and hide(settings["llm.endpoint"]),
         },
         "environment": settings["environment"],
         "dev_mode": settings["dev_mode"],
         "mode": settings["mode"],
         "data_storage": {
-            "url": hide(settings["data_storage.url"]),
+            "url": settings["data_storage.url"] and hide(settings["data_storage.url"]),
             "source": settings.sources["data_storage.url"],
         },
-        "toolsets": {"workflow/catalog": "up"},
+        "toolsets": state_of(request).investigator.toolsets(),
         "limits": {k.split(".")[1]: v for k, v in settings.values.items() if k.startswith("limits.")},
+        "config": state_of(request).watcher.describe(),
         "version": VERSION,
     }
     return JSONResponse(body)

@@ -17,4 +17,5 @@ PATH = "/api/v1/incident/analyze"
 async def incident_analyze(request: Request) -> JSONResponse:
     body = await analyze.read(request, IncidentRequest)
     analysis = analyze.state_of(request).analysis
-    return analyze.answer(await analysis.incident(from_incident(body), request.state.request_id))
+    work = analysis.incident(from_incident(body), request.state.request_id)
+    return analyze.answer(request, await analyze.while_there(request, work))

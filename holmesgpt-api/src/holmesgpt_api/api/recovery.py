@@ -17,7 +17,7 @@ PATH = "/api/v1/recovery/analyze"
 async def recovery_analyze(request: Request) -> JSONResponse:
     body = await analyze.read(request, RecoveryRequest)
     analysis = analyze.state_of(request).analysis
-    result = await analysis.recovery(
+    work = analysis.recovery(
         from_recovery(body), request.state.request_id, body.is_recovery_attempt, body.recovery_attempt_number
     )
-    return analyze.answer(result)
+    return analyze.answer(request, await analyze.while_there(request, work))

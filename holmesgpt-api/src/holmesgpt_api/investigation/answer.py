@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from holmesgpt_api import VERSION, logs
+from holmesgpt_api import logs
 from holmesgpt_api.catalog import Workflow
 from holmesgpt_api.investigation.correct import Findings
 from holmesgpt_api.investigation.outcome import Outcome
@@ -54,16 +54,6 @@ def recovery(
         **common,
     )
     return _dump(body)
-
-
-def base_metadata(elapsed_ms: int, is_recovery: bool, number: int | None) -> dict[str, Any]:
-    return {
-        "analysis_time_ms": elapsed_ms,
-        "mock_mode": False,
-        "sdk_version": f"none ({VERSION})",
-        "is_recovery_attempt": is_recovery,
-        "recovery_attempt_number": number,
-    }
 
 
 def _common(

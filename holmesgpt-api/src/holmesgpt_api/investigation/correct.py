@@ -13,7 +13,7 @@ from holmesgpt_api.investigation import prompt, search, validate
 from holmesgpt_api.investigation.parse import ParseError, Verdict, parse, prose
 from holmesgpt_api.investigation.subject import Subject
 from holmesgpt_api.investigation.validate import Flaw
-from holmesgpt_api.investigator.protocol import Investigation, Investigator, Task
+from holmesgpt_api.investigator.protocol import Investigation, Investigator, Task, result_limit
 from holmesgpt_api.metrics import Metrics
 from holmesgpt_api.trail import Trail
 
@@ -42,6 +42,7 @@ class Findings:
     workflow: Workflow | None = None
     analysis: str = ""
     tool_calls: int = 0
+    waited: float = 0.0  # seconds for the investigator and the catalog
 
     @property
     def exhausted(self) -> bool:
@@ -82,10 +83,14 @@ class AttemptLoop:
     ) -> tuple[Attempt, Workflow | None]:
         findings, trail, deadline = context
         system, user = prompt.build(subject, number, correction)
-        catalog_search = search.CatalogSearch(self._catalog, subject)
+        catalog_search = search.CatalogSearch(
+            self._catalog, subject, result_limit(self._settings["llm.context_window"])
+        )
         steps = self._settings.count("llm.max_steps") if number == 1 else CORRECTION_STEPS
         task = Task(system, user, (catalog_search.tool,), steps, deadline)
+        started = time.monotonic()
         record = await self._ask(task, number, trail)
+        findings.waited += time.monotonic() - started
         findings.tool_calls += len(record.tool_calls)
         try:
             if record.out_of_steps:
@@ -99,7 +104,9 @@ class AttemptLoop:
             if verdict.investigation_outcome is None and catalog_search.all_failed:
                 raise errors.catalog_unavailable()
             return Attempt(number, None, (), logs.now_ms()), None
+        started = time.monotonic()
         row = await self._catalog.get(proposed.workflow_id, fresh=True)
+        findings.waited += time.monotonic() - started
         flaws = tuple(validate.check(proposed, row, subject.previous))
         return Attempt(number, proposed.workflow_id[:255], flaws, logs.now_ms()), row
 

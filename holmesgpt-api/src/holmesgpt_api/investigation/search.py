@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from typing import Any
 
 from holmesgpt_api import errors
@@ -15,7 +14,6 @@ from holmesgpt_api.investigator.protocol import Tool, ToolResult
 
 NAME = "search_workflow_catalog"
 MAX_SEARCHES = 8
-MAX_RESULT_BYTES = 64 << 10
 UNAVAILABLE = "workflow catalog unavailable"
 PRIORITIES = {"critical": "P0", "high": "P1", "medium": "P2", "low": "P3"}
 SHORT_KINDS = {"replicaset": "deployment", "persistentvolumeclaim": "pvc", "persistentvolume": "pv"}
@@ -48,9 +46,10 @@ PARAMETERS: dict[str, Any] = {
 class CatalogSearch:
     """Counts its searches; `all_failed` tells whether every one of them failed for the catalog's sake."""
 
-    def __init__(self, catalog: Catalog, subject: Subject) -> None:
+    def __init__(self, catalog: Catalog, subject: Subject, max_bytes: int) -> None:
         self._catalog = catalog
         self._subject = subject
+        self._max_bytes = max_bytes
         self._searches = 0
         self._failed = 0
         self.tool = Tool(NAME, DESCRIPTION, PARAMETERS, self.run)
@@ -77,7 +76,7 @@ class CatalogSearch:
             self._failed += 1
             return ToolResult(UNAVAILABLE, ok=False, audit=audit)
         rows = [describe(hit, row) for hit, row in zip(hits, found, strict=True) if row is not None]
-        return ToolResult(render(rows, answer.get("total_results")), audit=audit)
+        return ToolResult(render(rows, answer.get("total_results"), self._max_bytes), audit=audit)
 
 
 def read_top_k(value: Any) -> int:
@@ -113,7 +112,8 @@ def build_filters(arguments: dict[str, Any], subject: Subject) -> dict[str, Any]
 
 def _severity(words: list[str], subject: Subject) -> str:
     known = ("critical", "high", "medium", "low", "warning", "info")
-    named = next((w for w in re.findall(r"[a-z]+", " ".join(words).lower()) if w in known), None)
+    # Whole words: MOCK_LOW_CONFIDENCE and HighLatency name no severity.
+    named = next((w for w in (word.strip(",.;:()").lower() for word in words) if w in known), None)
     return level(named or subject.severity)
 
 
@@ -152,16 +152,16 @@ def _number(value: Any) -> float:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
 
 
-def render(rows: list[dict[str, Any]], total: Any) -> str:
+def render(rows: list[dict[str, Any]], total: Any, max_bytes: int) -> str:
     """The JSON object for the model; too large: descriptions go first, then whole entries, and it is said."""
     result: dict[str, Any] = {"workflows": rows, "total_results": total if isinstance(total, int) else len(rows)}
     text = _compact(result)
-    if len(text.encode()) > MAX_RESULT_BYTES:
+    if len(text.encode()) > max_bytes:
         result["cut"] = "descriptions"
         for row in rows:
             row["description"] = row["description"][:100]
         text = _compact(result)
-    while len(text.encode()) > MAX_RESULT_BYTES and rows:
+    while len(text.encode()) > max_bytes and rows:
         rows.pop()
         result["cut"] = "descriptions and the last entries"
         text = _compact(result)

@@ -35,6 +35,8 @@ class Analysis:
         self._settings = settings
         self._catalog = catalog
         self._buffer = buffer
+        self._slot = investigator.slot
+        self._sdk_version = investigator.sdk_version
         self._metrics = metrics
         self._loop = AttemptLoop(settings, investigator, catalog, metrics)
 
@@ -50,7 +52,13 @@ class Analysis:
         def render(
             findings: Findings, outcome: Outcome, others: list[AlternativeWorkflow], elapsed_ms: int
         ) -> dict[str, Any]:
-            metadata = answer.base_metadata(elapsed_ms, is_recovery, number)
+            metadata = {
+                "analysis_time_ms": elapsed_ms,
+                "mock_mode": self._settings.scripted,
+                "sdk_version": self._sdk_version,
+                "is_recovery_attempt": is_recovery,
+                "recovery_attempt_number": number,
+            }
             return answer.recovery(subject, findings, outcome, others, metadata)
 
         return await self._run(subject, request_id, render)
@@ -60,12 +68,15 @@ class Analysis:
         deadline = asyncio.get_running_loop().time() + self._settings.seconds("limits.request_timeout_seconds")
         trail = Trail(self._buffer, self._settings, subject, request_id)
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(deadline), self._slot():
                 findings = await self._loop.run(subject, trail, deadline)
                 threshold = self._settings.seconds("investigation.confidence_threshold")
                 outcome = decide(findings, subject, threshold)
+                begun = time.monotonic()
                 others = await self._alternatives(findings, outcome)
-        except TimeoutError:
+                findings.waited += time.monotonic() - begun
+        except (TimeoutError, errors.DeadlineError):
+            self._metrics.cancelled.labels("deadline").inc()
             self._metrics.outcomes.labels(subject.kind, "error", "deadline").inc()
             raise errors.deadline_passed() from None
         except errors.ServiceError as error:
@@ -82,7 +93,9 @@ class Analysis:
             attempt=len(findings.attempts),
             duration_ms=elapsed_ms,
         )
-        return render(findings, outcome, others, elapsed_ms)
+        answered = render(findings, outcome, others, elapsed_ms)
+        self._metrics.overhead.labels(subject.kind).observe(time.monotonic() - started - findings.waited)
+        return answered
 
     async def _alternatives(self, findings: Findings, outcome: Outcome) -> list[AlternativeWorkflow]:
         """Looked up too, for people only: unknown ones and failed look-ups are dropped."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from holmesgpt_api.config import Settings
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,12 @@ class ToolResult:
     text: str
     ok: bool = True
     audit: dict[str, Any] = field(default_factory=dict)
+
+
+def result_limit(window: int | None) -> int:
+    """Bytes of one tool result: the SDK replaces one over min(15 % of the window, 25,000 tokens) by an error."""
+    tokens = 25_000 if window is None else min(25_000, window * 15 // 100)
+    return min(64 << 10, 2 * tokens)
 
 
 @dataclass(frozen=True)
@@ -60,5 +69,32 @@ class Investigator(Protocol):
     """Raises errors.ServiceError when the model could not be asked; never for what the model says."""
 
     name: str
+    sdk_version: str  # none without the SDK
+
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """Held by a request around its attempts; ServiceError 429 when there is none to be had."""
+        ...
+
+    def renewed(self, settings: Settings) -> Investigator:
+        """The same with other settings; whoever holds this one goes on with its own."""
+        ...
+
+    async def start(self) -> None:
+        """Once, after the port listens; never raises: `status` tells whether it is up."""
+        ...
+
+    async def watch(self) -> None:
+        """For ever: what comes and goes."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+    def status(self) -> dict[str, str]:
+        """`status` up or not, and the cause."""
+        ...
+
+    def toolsets(self) -> dict[str, str]:
+        """Each toolset: up, or unavailable with the cause."""
+        ...
 
     async def investigate(self, task: Task, record: Investigation) -> None: ...
