@@ -98,7 +98,7 @@ class Program:
         self.log = folder / "log"
         self.started = time.monotonic()
         with self.log.open("wb") as out:
-            self.child = subprocess.Popen(command, env=base | env, stdout=out, stderr=out)  # noqa: S603
+            self.child = subprocess.Popen(command, env=base | env, stdout=out, stderr=out)
         self.url = f"http://127.0.0.1:{port}"
         self._wait_ready()
 
