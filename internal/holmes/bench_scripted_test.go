@@ -10,8 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -35,8 +37,19 @@ func (b *bench) scriptedMode() {
 		return []string{filepath.Join(service, "bench", "bare.py"), strconv.Itoa(port), file}
 	}, "PYTHONPATH="+b.source)
 	defer bare.stop()
+	if _, same := post(b.Context(), http.DefaultClient, bare.url, mixed(b.T)[0]); !reflect.DeepEqual(decoded(b.T, same), decoded(b.T, answer)) {
+		b.Fatalf("the bare route does not answer what the service does: %s\nthe service: %s", same, answer)
+	}
 	b.drive(bare.url, 16, 0, 1000)
 	b.throughput(last, bare)
+}
+
+func decoded(t *testing.T, text []byte) (value any) {
+	t.Helper()
+	if err := json.Unmarshal(text, &value); err != nil {
+		t.Fatalf("%v: %.200s", err, text)
+	}
+	return value
 }
 
 func (b *bench) throughput(ours, bare *child) {
