@@ -108,7 +108,7 @@ func lint(ctx context.Context, h *stage.Handle) error {
 		{linter, "run", "--allow-parallel-runners", "--build-tags=" + allTags, "./..."},
 		{filepath.Join(python, "ruff"), "check", "holmesgpt-api"},
 		{filepath.Join(python, "ruff"), "format", "--check", "holmesgpt-api"},
-		{filepath.Join(python, "mypy"), "--config-file=holmesgpt-api/pyproject.toml", "holmesgpt-api/src", "holmesgpt-api/tests", "holmesgpt-api/integration"},
+		{filepath.Join(python, "mypy"), "--config-file=holmesgpt-api/pyproject.toml", "holmesgpt-api/src", "holmesgpt-api/tests", "holmesgpt-api/integration", "holmesgpt-api/bench"},
 	} {
 		if out, err := program(ctx, h, nil, args...); err != nil {
 			failed = append(failed, fmt.Errorf("%w\n%s", err, out))

@@ -57,6 +57,7 @@ func graph() []node {
 		{name: "test:faults", group: "check", needs: "build:thirdparty", deadline: 12 * time.Minute, deed: faultRuns},
 		{name: "bench:datastorage", group: "bench", needs: "build:thirdparty", deadline: 30 * time.Minute, deed: benchDataStorage},
 		{name: "bench:aianalysis", group: "bench", needs: "build:nodeimage", deadline: 30 * time.Minute, deed: benchAIAnalysis},
+		{name: "bench:holmesgpt", group: "bench", needs: "build:holmesgpt", deadline: 30 * time.Minute, deed: benchHolmesGPT},
 		{name: "lint", group: "check", deadline: 30 * time.Minute, deed: lint},
 		{name: "sbom", group: "check", deadline: 10 * time.Minute, deed: sbom},
 		{name: "vulncheck", group: "check", deadline: 10 * time.Minute, deed: vulnerabilities},

@@ -64,8 +64,35 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
+// child is a program of the service's environment that serves.
+type child struct {
+	url  string
+	took time.Duration // from its start until it was ready
+	pid  int
+	stop func() // waits until it has ended; at the end of the test at the latest
+}
+
 // scripted starts the real service without anything else, and returns its URL once it is ready.
 func scripted(t *testing.T) string {
+	t.Helper()
+	return serve(t, settings(t, ""), "PYTHONPATH="+filepath.Join(service, "src"), "PYTHONDONTWRITEBYTECODE=1", "MOCK_LLM_MODE=true").url
+}
+
+// settings are the arguments of the service with the settings that every test has, and more of them.
+func settings(t *testing.T, more string) func(port int) []string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	return func(port int) []string {
+		text := fmt.Sprintf("server: {host: 127.0.0.1, port: %d}\nshutdown: {propagation_delay_seconds: 0}\n%s", port, more)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return []string{"-m", "holmesgpt_api", "--config", file}
+	}
+}
+
+// serve runs Python on a free port, with this environment and no other, and returns once /ready is 200.
+func serve(t *testing.T, args func(port int) []string, env ...string) *child {
 	t.Helper()
 	var lc net.ListenConfig
 	listener, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -73,48 +100,40 @@ func scripted(t *testing.T) string {
 		t.Fatal(err)
 	}
 	address := listener.Addr().String()
-	port := listener.Addr().(*net.TCPAddr).Port
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	settings := filepath.Join(t.TempDir(), "config.yaml")
-	text := fmt.Sprintf("server: {host: 127.0.0.1, port: %d}\nshutdown: {propagation_delay_seconds: 0}\n", port)
-	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	source, err := filepath.Abs(filepath.Join(service, "src"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	child := exec.Command(python(t), "-m", "holmesgpt_api", "--config", settings)
+	program := exec.Command(python(t), args(listener.Addr().(*net.TCPAddr).Port)...)
 	said := &output{}
-	child.Env, child.Stdout, child.Stderr = []string{"PYTHONPATH=" + source, "PYTHONDONTWRITEBYTECODE=1", "MOCK_LLM_MODE=true"}, said, said
-	if err := child.Start(); err != nil {
+	program.Env, program.Stdout, program.Stderr = env, said, said
+	begun := time.Now()
+	if err := program.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- child.Wait() }()
-	t.Cleanup(func() {
-		_ = child.Process.Signal(os.Interrupt) // it may have ended
+	go func() { ended <- program.Wait() }()
+	stop := sync.OnceFunc(func() {
+		_ = program.Process.Signal(os.Interrupt) // it may have ended
 		select {
 		case err := <-ended:
 			if err != nil {
 				t.Errorf("the service ended with %v:\n%s", err, said)
 			}
 		case <-time.After(30 * time.Second):
-			_ = child.Process.Kill()
+			_ = program.Process.Kill()
 			t.Errorf("the service did not stop:\n%s", said)
 		}
 	})
+	t.Cleanup(stop)
 	awaitReady(t, "http://"+address, ended, said)
-	return "http://" + address
+	return &child{url: "http://" + address, took: time.Since(begun), pid: program.Process.Pid, stop: stop}
 }
 
 func awaitReady(t *testing.T, url string, ended chan error, said *output) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/ready", nil)
