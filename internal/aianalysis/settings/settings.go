@@ -16,6 +16,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// maxBackoff is the longest wait between two attempts; a longer one would be taken for a jump of the clock.
+const maxBackoff = 5 * time.Minute
+
 // Settings are checked values.
 type Settings struct {
 	MetricsAddress, ProbeAddress string
@@ -65,7 +68,7 @@ func (s *Settings) options() []option {
 		{"holmesgpt.maxTimeout", "", "", "10m", duration(&s.HolmesMaxTimeout, time.Millisecond)},
 		{"holmesgpt.maxRetries", "", "", "5", integer(&s.HolmesMaxRetries, 0, 20)},
 		{"holmesgpt.backoffBase", "", "", "1s", duration(&s.BackoffBase, time.Millisecond)},
-		{"holmesgpt.backoffMax", "", "", "5m", duration(&s.BackoffMax, time.Millisecond)},
+		{"holmesgpt.backoffMax", "", "", "5m", limited(&s.BackoffMax, time.Millisecond, maxBackoff)},
 		{"holmesgpt.maxResponseBytes", "", "", "4194304", integer(&s.HolmesMaxResponse, 1024, 64<<20)},
 		{"holmesgpt.breaker.threshold", "", "", "10", integer(&s.BreakerThreshold, 1, 1000)},
 		{"holmesgpt.breaker.probeInterval", "", "", "5s", duration(&s.BreakerProbeInterval, 100*time.Millisecond)},
