@@ -23,6 +23,7 @@ const maxBackoff = 5 * time.Minute
 type Settings struct {
 	MetricsAddress, ProbeAddress string
 	LeaderElection               bool
+	LeaseNamespace               string // empty: the pod's own
 	Workers, KubeQPS, KubeBurst  int
 
 	HolmesURL, HolmesTokenFile, HolmesCAFile string
@@ -60,6 +61,7 @@ func (s *Settings) options() []option {
 		{"controller.metricsBindAddress", "metrics-bind-address", "", ":9090", address(&s.MetricsAddress)},
 		{"controller.healthProbeBindAddress", "health-probe-bind-address", "", ":8081", address(&s.ProbeAddress)},
 		{"controller.leaderElection", "leader-elect", "", "false", boolean(&s.LeaderElection)},
+		{"controller.leaderElectionNamespace", "leader-election-namespace", "", "", text(&s.LeaseNamespace)},
 		{"controller.maxConcurrentReconciles", "max-concurrent-reconciles", "", "10", integer(&s.Workers, 1, 100)},
 		{"controller.kubeQPS", "", "", "100", integer(&s.KubeQPS, 1, 10000)},
 		{"controller.kubeBurst", "", "", "200", integer(&s.KubeBurst, 1, 10000)},
