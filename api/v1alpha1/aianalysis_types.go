@@ -44,10 +44,11 @@ type AIAnalysisSpec struct {
 	// The remediation request that this analysis belongs to. Lineage only; the controller does not read the object.
 	// +required
 	RemediationRequestRef corev1.ObjectReference `json:"remediationRequestRef"`
-	// Correlation id of every audit event of this analysis.
+	// Correlation id of every audit event of this analysis; without control characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f-\x9f]*$`
 	RemediationID string `json:"remediationId"`
 	// +required
 	AnalysisRequest AnalysisRequest `json:"analysisRequest"`

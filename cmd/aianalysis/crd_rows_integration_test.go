@@ -149,6 +149,8 @@ func TestCRDRefusesEveryRowAndAcceptsItsNeighbour(t *testing.T) {
 	rows := []row{
 		{"spec.remediationId", "", "should be at least 1 chars long", "x"},
 		{"spec.remediationId", long(256), "Too long: may not be more than 255 bytes", long(255)},
+		{"spec.remediationId", "a\x00b", "should match '^[^\\x00-\\x1f\\x7f-\\x9f]*$'", "a b é"},
+		{"spec.remediationId", "a\u0085b", "should match '^[^\\x00-\\x1f\\x7f-\\x9f]*$'", "a\u00a0b"},
 		{sc + "fingerprint", long(65), "Too long: may not be more than 64 bytes", long(64)},
 		{request + "analysisTypes", []any{}, "should have at least 1 items", []any{"anything"}},
 		{sc + "severity", "high", `Unsupported value: "high": supported values: "critical", "warning", "info"`, "critical"},

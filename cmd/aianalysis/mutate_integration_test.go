@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/kubernaut-ai/kubernaut/api/v1alpha1"
@@ -159,6 +160,7 @@ func bad(spec *v1alpha1.AIAnalysisSpec) (all []string) {
 	}
 	signal := &spec.AnalysisRequest.SignalContext
 	refuse(spec.RemediationID == "" || utf8.RuneCountInString(spec.RemediationID) > 255, "remediationId %.80q", spec.RemediationID)
+	refuse(strings.ContainsFunc(spec.RemediationID, unicode.IsControl), "control character in remediationId %.80q", spec.RemediationID)
 	refuse(spec.RecoveryAttemptNumber < 0, "recoveryAttemptNumber %d", spec.RecoveryAttemptNumber)
 	refuse(len(spec.AnalysisRequest.AnalysisTypes) == 0, "no analysisTypes")
 	refuse(utf8.RuneCountInString(signal.Fingerprint) > 64, "fingerprint %q", signal.Fingerprint)

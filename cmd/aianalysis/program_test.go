@@ -27,13 +27,7 @@ func TestMain(m *testing.M) {
 
 // The probes answer although Kubernetes does not, and the log tells the steps of the shutdown in their order.
 func TestStopsInOrder(t *testing.T) {
-	access := filepath.Join(t.TempDir(), "kubeconfig")
-	nowhere := "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\n" +
-		"contexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\ncurrent-context: c\n"
-	if err := os.WriteFile(access, []byte(nowhere), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := launch(t, t, access)
+	p := launch(t, t, kubeconfigToNowhere(t))
 	until(t, "the probes answer", func(ctx context.Context) bool {
 		status, _ := p.get(ctx, "/healthz")
 		return status == http.StatusOK
@@ -51,6 +45,18 @@ func TestStopsInOrder(t *testing.T) {
 	if p.log.find(order) == "" {
 		t.Errorf("the steps are not told: %s", p.log.String())
 	}
+}
+
+// kubeconfigToNowhere names an API server that does not answer.
+func kubeconfigToNowhere(t *testing.T) string {
+	t.Helper()
+	access := filepath.Join(t.TempDir(), "kubeconfig")
+	nowhere := "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\n" +
+		"contexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\ncurrent-context: c\n"
+	if err := os.WriteFile(access, []byte(nowhere), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return access
 }
 
 // program is one running controller.

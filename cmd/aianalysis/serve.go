@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +31,7 @@ import (
 
 const (
 	leaderElectionID = "aianalysis.kubernaut.ai"
+	podNamespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 	serverGrace      = 500 * time.Millisecond // for lease and servers, after the drain
 )
 
@@ -68,7 +71,11 @@ func serve(ctx context.Context, s *settings.Settings, logger logr.Logger) (err e
 	c.circuit = holmes.NewBreaker(c.holmes, holmes.BreakerConfig{
 		Threshold: s.BreakerThreshold, ProbeInterval: s.BreakerProbeInterval, Probe: c.holmes.Ready, Logger: logger.WithName("circuit"),
 	}, holmes.NewMetrics(metrics.Registry))
-	if c.manager, err = newManager(s); err != nil {
+	namespace, err := leaseNamespace(s, podNamespaceFile)
+	if err != nil {
+		return err
+	}
+	if c.manager, err = newManager(s, namespace); err != nil {
 		return fmt.Errorf("reaching Kubernetes: %w", err)
 	}
 	if err := c.reconcile(ctx); err != nil {
@@ -126,7 +133,23 @@ func (c *controller) background(ctx context.Context) (http.Handler, error) {
 	}}.handler(), nil
 }
 
-func newManager(s *settings.Settings) (ctrl.Manager, error) {
+// leaseNamespace is where the lease of the leader lies: as set, else the namespace of this pod.
+func leaseNamespace(s *settings.Settings, podFile string) (string, error) {
+	if s.LeaseNamespace != "" || !s.LeaderElection {
+		return s.LeaseNamespace, nil
+	}
+	content, err := os.ReadFile(podFile)
+	namespace := strings.TrimSpace(string(content))
+	if err == nil && namespace == "" {
+		err = fmt.Errorf("%s is empty", podFile)
+	}
+	if err != nil {
+		return "", fmt.Errorf("--leader-elect needs a namespace for its lease; outside a pod set --leader-election-namespace: %w", err)
+	}
+	return namespace, nil
+}
+
+func newManager(s *settings.Settings, leaseNamespace string) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, err
@@ -143,6 +166,7 @@ func newManager(s *settings.Settings) (ctrl.Manager, error) {
 		Metrics:                       metricsserver.Options{BindAddress: s.MetricsAddress},
 		LeaderElection:                s.LeaderElection,
 		LeaderElectionID:              leaderElectionID,
+		LeaderElectionNamespace:       leaseNamespace,
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &patience,
 		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields()},

@@ -19,6 +19,9 @@ import (
 	"github.com/kubernaut-ai/kubernaut/api/v1alpha1"
 )
 
+// errPanicked stands for the error of a step that panicked; controller-runtime recovers and reports it.
+var errPanicked = errors.New("panicked")
+
 //go:generate go run sigs.k8s.io/controller-tools/cmd/controller-gen rbac:roleName=aianalysis-controller paths=. output:rbac:dir=../../config/rbac
 
 // +kubebuilder:rbac:groups=kubernaut.ai,resources=aianalyses,verbs=get;list;watch;update;patch
@@ -68,13 +71,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if cr == nil || err != nil {
 		return ctrl.Result{}, err
 	}
-	work = log.IntoContext(work, log.FromContext(work).WithValues("uid", cr.UID, "phase", cr.Status.Phase, "remediationId", cr.Spec.RemediationID))
+	work = log.IntoContext(work, log.FromContext(work).WithValues("uid", cr.UID, "remediationId", cr.Spec.RemediationID))
 	if err := r.submitAudit(cr); err != nil {
 		return ctrl.Result{}, err
 	}
 	switch {
 	case cr.DeletionTimestamp != nil:
-		return r.finish(work, cr)
+		return r.finish(logging(work, cr), cr)
 	case finishedByOlderController(cr):
 		return ctrl.Result{}, nil
 	}
@@ -92,9 +95,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) advance(ctx, work context.Context, cr *v1alpha1.AIAnalysis) (ctrl.Result, error) {
 	for ctx.Err() == nil {
 		if cr.Status.Phase.Terminal() {
-			return r.settleAudit(work, cr)
+			return r.settleAudit(logging(work, cr), cr)
 		}
-		next, wait, err := r.step(work, cr)
+		next, wait, err := r.step(logging(work, cr), cr)
 		if err != nil || next == nil {
 			return ctrl.Result{RequeueAfter: wait}, err
 		}
@@ -103,35 +106,52 @@ func (r *Reconciler) advance(ctx, work context.Context, cr *v1alpha1.AIAnalysis)
 	return ctrl.Result{}, nil
 }
 
-// step does the work of one phase and stores it. Without a next object there is nothing to do before wait has passed.
+// logging adds what tells the steps of one object apart in the log. In Investigating, attempt is the one that is due.
+func logging(ctx context.Context, cr *v1alpha1.AIAnalysis) context.Context {
+	attempt := cr.Status.InvestigationAttempt
+	if cr.Status.Phase == v1alpha1.PhaseInvestigating {
+		attempt = cr.Status.ConsecutiveFailures + 1
+	}
+	return log.IntoContext(ctx, log.FromContext(ctx).WithValues("phase", cr.Status.Phase, "attempt", attempt))
+}
+
+// step does the work of one phase and stores it, and counts that. Without a next object there is nothing to do before wait has passed.
 func (r *Reconciler) step(ctx context.Context, cr *v1alpha1.AIAnalysis) (next *v1alpha1.AIAnalysis, wait time.Duration, err error) {
 	begun := time.Now()
 	phase := cr.Status.Phase
 	var called time.Duration
+	failed := errPanicked // until carryOut says otherwise
 	defer func() {
-		if phase != "" && (next != nil || err != nil && !errors.Is(err, errSuperseded)) {
-			r.Metrics.step(phase, time.Since(begun), called, err)
+		if phase != "" && (next != nil || failed != nil && !errors.Is(failed, errSuperseded)) {
+			r.Metrics.step(phase, time.Since(begun), called, failed)
 		}
 	}()
+	next, wait, called, err = r.carryOut(ctx, cr)
+	failed = err
+	return next, wait, err
+}
+
+// carryOut is step without its metrics; called is the time spent in the call to HolmesGPT-API.
+func (r *Reconciler) carryOut(ctx context.Context, cr *v1alpha1.AIAnalysis) (next *v1alpha1.AIAnalysis, wait, called time.Duration, err error) {
 	p := r.runs.resume(cr)
 	if p == nil {
 		if cr, p, wait, err = r.plan(ctx, cr); err != nil || p == nil {
-			return nil, wait, err
+			return nil, wait, 0, err
 		}
 		if err := p.seal(); err != nil {
-			return nil, 0, err
+			return nil, 0, 0, err
 		}
 		r.runs.keep(cr.UID, p)
 		called = p.called
 	}
 	if next, err = r.write(ctx, cr, &p.next); err != nil {
 		if errors.Is(err, errSuperseded) {
-			log.FromContext(ctx).Info("result of this step dropped: the object has moved on", "attempt", p.from.InvestigationAttempt)
+			log.FromContext(ctx).Info("result of this step dropped: the object has moved on")
 		}
-		return nil, 0, err
+		return nil, 0, called, err
 	}
 	r.stored(ctx, next, p)
-	return next, 0, nil
+	return next, 0, called, nil
 }
 
 // plan computes the step of the object's phase. The returned object is the one that the plan is for: claiming an attempt writes.

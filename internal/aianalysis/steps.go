@@ -117,7 +117,7 @@ func (r *Reconciler) attemptFailed(ctx context.Context, cr *v1alpha1.AIAnalysis,
 	occurred.data["attempt"] = n
 	p.audit(occurred)
 	p.next.ConsecutiveFailures = n
-	logger := log.FromContext(ctx).WithValues("attempt", n, "errorClass", failure.Class, "cause", failure.Text)
+	logger := log.FromContext(ctx).WithValues("errorClass", failure.Class, "cause", failure.Text)
 	if failure.Alert {
 		logger.Error(failure, "attempt failed and needs attention")
 	} else {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,6 +58,7 @@ func appendTrail(status *v1alpha1.AIAnalysisStatus, entries []entry) error {
 		last = have.At.Time
 	}
 	for _, add := range entries {
+		storable(add.data)
 		data, err := json.Marshal(add.data)
 		if err != nil {
 			return fmt.Errorf("encoding audit data of %q: %w", add.kind, err)
@@ -72,6 +74,15 @@ func appendTrail(status *v1alpha1.AIAnalysisStatus, entries []entry) error {
 		})
 	}
 	return nil
+}
+
+// storable replaces U+0000 in texts: Data Storage refuses an event that has one, and they come from specs, answers and policies.
+func storable(data map[string]any) {
+	for key, value := range data {
+		if text, ok := value.(string); ok {
+			data[key] = strings.ReplaceAll(text, "\x00", "\ufffd")
+		}
+	}
 }
 
 // EventsOf derives the audit events of a CR from its trail. The same CR always gives the same bytes.

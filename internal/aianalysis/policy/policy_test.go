@@ -203,13 +203,21 @@ func TestConfigMapSwap(t *testing.T) {
 		}
 		return verdict.Reason
 	}
+	soon := func(what string, there func() bool) {
+		t.Helper()
+		begun := time.Now()
+		until(t, what, there)
+		if took := time.Since(begun); took >= 2*time.Second {
+			t.Errorf("%s only after %s, 2 s are promised", what, took)
+		}
+	}
 	swap("package aianalysis.approval\nreason := \"two\"") // before the watch stands
 	go func() { defer close(done); f.Watch(ctx) }()
 	until(t, "two is in force", func() bool { return reason() == "two" })
 	swap("package aianalysis.approval\nreason := \"three\"")
-	until(t, "three is in force", func() bool { return reason() == "three" })
+	soon("three is in force", func() bool { return reason() == "three" })
 	swap("package aianalysis.approval\nreason :=")
-	until(t, "the bad one is refused", func() bool { _, refused := f.Status(); return refused != nil })
+	soon("the bad one is refused", func() bool { _, refused := f.Status(); return refused != nil })
 	if now, _ := f.Status(); reason() != "three" || now == first {
 		t.Errorf("in force: %s %s", reason(), now)
 	}

@@ -61,6 +61,20 @@ func duration(to *time.Duration, least time.Duration) kind {
 	}}
 }
 
+// limited is a duration that must not be too long either.
+func limited(to *time.Duration, least, most time.Duration) kind {
+	k := duration(to, least)
+	inner := k.set
+	k.allowed += fmt.Sprintf(" and at most %s", most)
+	k.set = func(value string) error {
+		if err := inner(value); err != nil || *to <= most {
+			return err
+		}
+		return errNotAllowed
+	}
+	return k
+}
+
 func webURL(to *string) kind {
 	return kind{allowed: "an http or https URL without query", set: func(value string) error {
 		*to = strings.TrimRight(value, "/")

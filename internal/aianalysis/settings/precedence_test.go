@@ -83,6 +83,7 @@ func TestSettingsAreThoseOfTheInterface(t *testing.T) {
 	want := `controller.metricsBindAddress metrics-bind-address  :9090
 controller.healthProbeBindAddress health-probe-bind-address  :8081
 controller.leaderElection leader-elect  false
+controller.leaderElectionNamespace leader-election-namespace  
 controller.maxConcurrentReconciles max-concurrent-reconciles  10
 controller.kubeQPS   100
 controller.kubeBurst   200

@@ -16,10 +16,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// maxBackoff is the longest wait between two attempts; a longer one would be taken for a jump of the clock.
+const maxBackoff = 5 * time.Minute
+
 // Settings are checked values.
 type Settings struct {
 	MetricsAddress, ProbeAddress string
 	LeaderElection               bool
+	LeaseNamespace               string // empty: the pod's own
 	Workers, KubeQPS, KubeBurst  int
 
 	HolmesURL, HolmesTokenFile, HolmesCAFile string
@@ -57,6 +61,7 @@ func (s *Settings) options() []option {
 		{"controller.metricsBindAddress", "metrics-bind-address", "", ":9090", address(&s.MetricsAddress)},
 		{"controller.healthProbeBindAddress", "health-probe-bind-address", "", ":8081", address(&s.ProbeAddress)},
 		{"controller.leaderElection", "leader-elect", "", "false", boolean(&s.LeaderElection)},
+		{"controller.leaderElectionNamespace", "leader-election-namespace", "", "", text(&s.LeaseNamespace)},
 		{"controller.maxConcurrentReconciles", "max-concurrent-reconciles", "", "10", integer(&s.Workers, 1, 100)},
 		{"controller.kubeQPS", "", "", "100", integer(&s.KubeQPS, 1, 10000)},
 		{"controller.kubeBurst", "", "", "200", integer(&s.KubeBurst, 1, 10000)},
@@ -65,7 +70,7 @@ func (s *Settings) options() []option {
 		{"holmesgpt.maxTimeout", "", "", "10m", duration(&s.HolmesMaxTimeout, time.Millisecond)},
 		{"holmesgpt.maxRetries", "", "", "5", integer(&s.HolmesMaxRetries, 0, 20)},
 		{"holmesgpt.backoffBase", "", "", "1s", duration(&s.BackoffBase, time.Millisecond)},
-		{"holmesgpt.backoffMax", "", "", "5m", duration(&s.BackoffMax, time.Millisecond)},
+		{"holmesgpt.backoffMax", "", "", "5m", limited(&s.BackoffMax, time.Millisecond, maxBackoff)},
 		{"holmesgpt.maxResponseBytes", "", "", "4194304", integer(&s.HolmesMaxResponse, 1024, 64<<20)},
 		{"holmesgpt.breaker.threshold", "", "", "10", integer(&s.BreakerThreshold, 1, 1000)},
 		{"holmesgpt.breaker.probeInterval", "", "", "5s", duration(&s.BreakerProbeInterval, 100*time.Millisecond)},

@@ -96,6 +96,17 @@ func TestRefusedValuesHideSecrets(t *testing.T) {
 	}
 }
 
+// No wait between attempts may be longer than five minutes.
+func TestBackoffMaxIsBounded(t *testing.T) {
+	for value, allowed := range map[string]bool{"1ms": true, "5m": true, "300.000000001s": false, "6m": false, "0s": false, "999us": false} {
+		_, err := load(t, "holmesgpt: {backoffMax: "+value+"}\n", nil)
+		want := `holmesgpt.backoffMax: "` + value + `": must be a duration such as 90s, at least 1ms and at most 5m0s`
+		if allowed != (err == nil) || err != nil && err.Error() != want {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+}
+
 func TestOtherMistakes(t *testing.T) {
 	for name, args := range map[string][]string{"file": {"--config", "/does/not/exist"}, "flag": {"--unknown"}, "argument": {"extra"}, "order": {"--holmesgpt-api-timeout", "20m"}} {
 		if _, err := load(t, "", nil, args...); err == nil {
