@@ -192,10 +192,14 @@ type fixedPolicy struct {
 	verdict Verdict
 	err     error
 	inputs  []map[string]any
+	limits  []time.Duration
 }
 
-func (p *fixedPolicy) Evaluate(_ context.Context, input map[string]any) (Verdict, error) {
+func (p *fixedPolicy) Evaluate(ctx context.Context, input map[string]any) (Verdict, error) {
 	p.inputs = append(p.inputs, input)
+	if until, ok := ctx.Deadline(); ok {
+		p.limits = append(p.limits, time.Until(until))
+	}
 	return p.verdict, p.err
 }
 
