@@ -132,7 +132,7 @@ func outcomes() map[string]outcome {
 // withoutAnAnswer are the outcomes of analyses that HolmesGPT-API, the policy or a deletion ends badly.
 func withoutAnAnswer(good []reply) map[string]outcome {
 	return map[string]outcome{
-		"permanent error": {replies: failing(1, &CallError{Class: ClassAuthentication, Text: "holmesgpt-api: HTTP 401"}), status: "Failed APIError/PermanentError",
+		"permanent error": {replies: []reply{{err: &CallError{Class: ClassAuthentication, Text: "holmesgpt-api: HTTP 401"}, status: 401}}, status: "Failed APIError/PermanentError",
 			message: "Permanent error: holmesgpt-api: HTTP 401", before: before(msgsBegun),
 			conditions: "False InvestigationFailed, absent, absent, False AnalysisFailed, False AnalysisFailed",
 			trail:      begunTrail + retryTrail + endTrail, events: created + "Warning AnalysisFailed Investigating -> Failed: APIError/PermanentError"},
