@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -104,12 +105,14 @@ func TestBench(t *testing.T) {
 	createCrowd(t, c, namespace, "bench", benchCRs)
 	over.await(benchCRs) // the queue is fair: what is stored is looked at when every analysis had its turn
 	took := time.Since(begun)
-	for _, cr := range all.await(benchCRs) {
-		if cr.Status.Phase != v1alpha1.PhaseCompleted {
-			t.Errorf("%s: %s %s", cr.Name, cr.Status.Phase, cr.Status.Message)
+	ended, rows, events := all.await(benchCRs), store.sent(), 0
+	for _, cr := range ended { // none makes up for another
+		mine := rows[cr.Spec.RemediationID]
+		if events += len(mine); exactlyOnce(t, &cr, hapi.of(&cr), mine) != 0 || len(mine) != 7 {
+			t.Errorf("%s: not one call and seven events: calls by attempt %v, events %v", cr.Name, hapi.of(&cr), mine)
 		}
 	}
-	b.figures(before, scrape(t, metrics), took, hapi.total, len(store.events), peakMB(t, p))
+	b.figures(before, scrape(t, metrics), took, hapi.total, events, peakMB(t, p))
 	b.profile(stack, func() {
 		again := watchEnds(t, c, namespace, func(cr *v1alpha1.AIAnalysis) bool { return strings.HasPrefix(cr.Name, "profile-") && recorded(cr) })
 		createCrowd(t, c, namespace, "profile", benchCRs/5)
@@ -121,8 +124,17 @@ func TestBench(t *testing.T) {
 func (b *bench) figures(before, after scraped, took time.Duration, calls, events int, peak float64) {
 	per := func(n float64) float64 { return n / benchCRs }
 	const requests, overhead = "rest_client_requests_total", "aianalysis_reconciler_overhead_seconds"
+	for _, family := range []string{requests, overhead, "process_cpu_seconds_total", "go_goroutines"} {
+		if len(before[family].GetMetric()) == 0 || len(after[family].GetMetric()) == 0 {
+			b.Fatalf("the controller has no metric %s: nothing can be said of it", family)
+		}
+	}
 	for _, phase := range []string{"Pending", "Investigating", "Analyzing"} {
-		b.record("step overhead p95, "+phase, "ms", true, 10, 1000*quantileOf(after[overhead], 0.95, "phase", phase))
+		p95, seen := quantileOf(after[overhead], 0.95, "phase", phase)
+		if seen < benchCRs {
+			b.Errorf("%s: only %d steps measured", phase, seen)
+		}
+		b.record("step overhead p95, "+phase, "ms", true, 10, 1000*p95)
 	}
 	b.record("memory: highest resident set", "MB", true, 150, peak)
 	b.record("requests to the API server", "1/CR", true, 11, per(after.sum(requests)-before.sum(requests)))
@@ -138,8 +150,9 @@ func (b *bench) figures(before, after scraped, took time.Duration, calls, events
 	b.record("goroutines more than before", "", true, 10, after.sum("go_goroutines")-before.sum("go_goroutines"))
 }
 
-// quantileOf reads a quantile of a histogram, evenly spread within a bucket; above the last bucket it is that one's bound.
-func quantileOf(family *dto.MetricFamily, q float64, labels ...string) float64 {
+// quantileOf reads a quantile of a histogram, evenly spread within a bucket, and of how many values it is; above the last bucket it
+// is that one's bound. Of no values at all there is none.
+func quantileOf(family *dto.MetricFamily, q float64, labels ...string) (value float64, of uint64) {
 	for _, m := range family.GetMetric() {
 		if !carries(m, labels) {
 			continue
@@ -148,13 +161,13 @@ func quantileOf(family *dto.MetricFamily, q float64, labels ...string) float64 {
 		for _, bucket := range m.GetHistogram().GetBucket() {
 			count := float64(bucket.GetCumulativeCount())
 			if count >= wanted && count > below {
-				return bound + (min(bucket.GetUpperBound(), 10)-bound)*(wanted-below)/(count-below)
+				return bound + (min(bucket.GetUpperBound(), 10)-bound)*(wanted-below)/(count-below), m.GetHistogram().GetSampleCount()
 			}
 			bound, below = bucket.GetUpperBound(), count
 		}
-		return bound
+		return bound, m.GetHistogram().GetSampleCount()
 	}
-	return -1
+	return math.Inf(1), 0
 }
 
 func peakMB(t *testing.T, p *program) float64 {

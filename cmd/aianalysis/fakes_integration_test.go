@@ -73,6 +73,8 @@ type fakeStore struct {
 	down      bool
 	namespace string // of this test: the controller works on every object in the cluster
 	events    map[string]map[string]any
+	journal   []storedEvent // all that was sent and taken: one that came twice is here twice
+	owners    []string      // of the journal: correlation ids
 }
 
 func (s *fakeStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -92,6 +94,9 @@ func (s *fakeStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, e := range batch {
 		s.events[e["event_id"].(string)] = e
+		class, _ := e["event_data"].(map[string]any)["error_class"].(string)
+		s.journal = append(s.journal, storedEvent{e["event_id"].(string), e["event_type"].(string), class})
+		s.owners = append(s.owners, e["correlation_id"].(string))
 	}
 	w.WriteHeader(http.StatusCreated)
 }
@@ -113,6 +118,17 @@ func (s *fakeStore) of(name string) (kinds []string) {
 		kinds = append(kinds, strings.TrimPrefix(e["event_type"].(string), "aianalysis."))
 	}
 	return kinds
+}
+
+// sent returns all that was taken by correlation id.
+func (s *fakeStore) sent() map[string][]storedEvent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string][]storedEvent{}
+	for i, e := range s.journal {
+		all[s.owners[i]] = append(all[s.owners[i]], e)
+	}
+	return all
 }
 
 func (s *fakeStore) set(down bool) {

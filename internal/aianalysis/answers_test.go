@@ -41,7 +41,7 @@ func TestAnswers(t *testing.T) {
 		change   func(*Answer)
 		want     string // phase reason/subReason: message
 	}{
-		"selected": {change: func(*Answer) {}, want: "Analyzing /: " + msgAnalyzing},
+		"selected": {change: func(*Answer) {}, want: "Analyzing /: Investigation complete, evaluating approval policy"},
 		"review beats resolved": {change: func(a *Answer) { a.NeedsHumanReview, a.Workflow, a.HumanReviewReason = true, nil, "image_mismatch" },
 			want: "Failed WorkflowResolutionFailed/ImageMismatch: Human review requested: image_mismatch"},
 		"review with history and warnings": {change: func(a *Answer) {
@@ -54,13 +54,13 @@ func TestAnswers(t *testing.T) {
 		"resolved, only warnings": {change: func(a *Answer) { a.Workflow, a.Analysis, a.Warnings = nil, "", []string{"a", "b"} },
 			want: "Completed WorkflowNotNeeded/ProblemResolved: a; b"},
 		"resolved, nothing said": {change: func(a *Answer) { a.Workflow, a.Analysis = nil, "" },
-			want: "Completed WorkflowNotNeeded/ProblemResolved: " + msgSelfResolved},
-		"not resolved at 0.69": {change: func(a *Answer) { a.Workflow, a.Confidence = nil, 0.69 }, want: "Analyzing /: " + msgAnalyzing},
-		"recovery selected":    {recovery: true, change: func(*Answer) {}, want: "Analyzing /: " + msgAnalyzing},
+			want: "Completed WorkflowNotNeeded/ProblemResolved: Problem resolved by itself; no workflow needed"},
+		"not resolved at 0.69": {change: func(a *Answer) { a.Workflow, a.Confidence = nil, 0.69 }, want: "Analyzing /: Investigation complete, evaluating approval policy"},
+		"recovery selected":    {recovery: true, change: func(*Answer) {}, want: "Analyzing /: Investigation complete, evaluating approval policy"},
 		"recovery impossible beats review": {recovery: true, change: func(a *Answer) { a.CanRecover, a.NeedsHumanReview, a.Warnings = false, true, []string{"no way"} },
-			want: "Failed RecoveryNotPossible/NoRecoveryStrategy: " + msgNoRecovery + "; no way"},
+			want: "Failed RecoveryNotPossible/NoRecoveryStrategy: HolmesGPT-API found that recovery is not possible; no way"},
 		"recovery without workflow": {recovery: true, change: func(a *Answer) { a.Workflow = nil },
-			want: "Failed RecoveryNotPossible/NoRecoveryStrategy: " + msgNoRecovery},
+			want: "Failed RecoveryNotPossible/NoRecoveryStrategy: HolmesGPT-API found that recovery is not possible"},
 		"recovery review": {recovery: true, change: func(a *Answer) { a.NeedsHumanReview, a.HumanReviewReason = true, "low_confidence" },
 			want: "Failed WorkflowResolutionFailed/LowConfidence: Human review requested: low_confidence"},
 	}
@@ -156,7 +156,7 @@ func TestNoWorkflowAfterAll(t *testing.T) {
 	answer.Workflow, answer.Confidence = nil, 0.5
 	w.hapi.replies = []reply{{answer: answer, status: 200}}
 	cr := w.finish()
-	if cr.Status.Reason != "NoWorkflowSelected" || cr.Status.SubReason != "InvestigationFailed" || cr.Status.Message != msgNoWorkflow || len(cr.Status.AuditTrail) != 5 {
+	if cr.Status.Reason != "NoWorkflowSelected" || cr.Status.SubReason != "InvestigationFailed" || cr.Status.Message != "No workflow selected by the investigation" || len(cr.Status.AuditTrail) != 5 {
 		t.Errorf("%+v", cr.Status)
 	}
 	if len(w.policy.inputs) != 0 {

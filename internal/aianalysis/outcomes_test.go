@@ -1,6 +1,7 @@
 package aianalysis
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kubernaut-ai/kubernaut/api/v1alpha1"
 )
@@ -21,6 +24,8 @@ type outcome struct {
 	policy     fixedPolicy
 	deleted    v1alpha1.Phase // while in this phase
 	status     string         // phase reason/subReason
+	message    string         // of the end; its wording is part of the interface
+	before     []string       // the messages that came before it
 	conditions string         // InvestigationComplete, WorkflowResolved, ApprovalRequired, AnalysisComplete, Ready
 	trail      string
 	events     string
@@ -34,6 +39,32 @@ const (
 	created     = "Normal AIAnalysisCreated Pending -> Investigating\n"
 	answered    = created + "Normal InvestigationComplete Investigating -> Analyzing\n"
 )
+
+// The messages on the way, word for word: begun, answered, and each failed attempt of six without jitter.
+var (
+	msgsBegun     = []string{"AIAnalysis created", "Investigation started"}
+	msgsAnswered  = append(slices.Clone(msgsBegun), "Investigation complete, evaluating approval policy")
+	retryMessages = []string{
+		"Transient error (attempt 1/5): holmesgpt-api: HTTP 503; next attempt at 2026-03-02T08:00:01Z",
+		"Transient error (attempt 2/5): holmesgpt-api: HTTP 503; next attempt at 2026-03-02T08:00:03Z",
+		"Transient error (attempt 3/5): holmesgpt-api: HTTP 503; next attempt at 2026-03-02T08:00:07Z",
+		"Transient error (attempt 4/5): holmesgpt-api: HTTP 503; next attempt at 2026-03-02T08:00:15Z",
+		"Transient error (attempt 5/5): holmesgpt-api: HTTP 503; next attempt at 2026-03-02T08:00:31Z",
+	}
+)
+
+func before(some []string, more ...string) []string { return append(slices.Clone(some), more...) }
+
+// written notes each message that a status write brings, once.
+func written(messages *[]string) interceptor.Funcs {
+	return interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, name string, obj client.Object, options ...client.SubResourceUpdateOption) error {
+		err := c.SubResource(name).Update(ctx, obj, options...)
+		if said := obj.(*v1alpha1.AIAnalysis).Status.Message; err == nil && said != "" && (len(*messages) == 0 || (*messages)[len(*messages)-1] != said) {
+			*messages = append(*messages, said)
+		}
+		return err
+	}}
+}
 
 func answering(change func(*Answer)) []reply {
 	answer := goodAnswer()
@@ -50,7 +81,7 @@ func outcomes() map[string]outcome {
 	good := answering(func(*Answer) {})
 	approved := fixedPolicy{verdict: Verdict{Reason: "Auto-approved", SHA256: "abc"}}
 	required := fixedPolicy{verdict: Verdict{RequireApproval: true, Reason: "Production environment", SHA256: "abc"}}
-	happy := outcome{replies: good, policy: approved, status: "Completed /",
+	happy := outcome{replies: good, policy: approved, status: "Completed /", message: "Analysis complete", before: before(msgsAnswered),
 		conditions: "True InvestigationSucceeded, True WorkflowSelected, False AutoApproved, True AnalysisSucceeded, True AnalysisCompleted",
 		trail:      calledTrail + "phase.transition rego.evaluation approval.decision " + endTrail,
 		events:     answered + "Normal AnalysisCompleted Analyzing -> Completed"}
@@ -60,6 +91,7 @@ func outcomes() map[string]outcome {
 		a.Recovery = &v1alpha1.RecoveryStatus{PreviousAttemptAssessment: &v1alpha1.PreviousAttemptAssessment{FailureUnderstood: true}}
 	})
 	retried.replies = failing(2, transient(), good...)
+	retried.before = append(before(msgsBegun, retryMessages[:2]...), msgsAnswered[len(msgsBegun):]...)
 	retried.trail = begunTrail + retryTrail + retryTrail + strings.TrimPrefix(happy.trail, begunTrail)
 	asked.policy = required
 	asked.conditions = strings.Replace(happy.conditions, "False AutoApproved", "True PolicyRequiresApproval", 1)
@@ -72,7 +104,7 @@ func outcomes() map[string]outcome {
 		if reason == "LowConfidence" {
 			condition = reason
 		}
-		return outcome{status: "Failed WorkflowResolutionFailed/" + reason,
+		return outcome{status: "Failed WorkflowResolutionFailed/" + reason, before: before(msgsBegun),
 			conditions: "True InvestigationSucceeded, False " + condition + ", absent, False AnalysisFailed, False AnalysisFailed",
 			trail:      calledTrail + endTrail,
 			events:     created + "Warning AnalysisFailed Investigating -> Failed: WorkflowResolutionFailed/" + reason}
@@ -80,18 +112,22 @@ func outcomes() map[string]outcome {
 	all := map[string]outcome{
 		"happy": happy, "happy recovery": recovered, "assessed recovery": assessed, "approval required": asked, "degraded policy": degraded, "two retries": retried,
 		"no workflow needed": {replies: answering(func(a *Answer) { a.Workflow = nil }), status: "Completed WorkflowNotNeeded/ProblemResolved",
+			message: "The limit is too low.", before: before(msgsBegun),
 			conditions: "True InvestigationSucceeded, False NoWorkflowNeeded, False NoWorkflowNeeded, True AnalysisSucceeded, True AnalysisCompleted",
 			trail:      calledTrail + endTrail, events: created + "Normal AnalysisCompleted Investigating -> Completed"},
 		"no workflow selected": {replies: answering(func(a *Answer) { a.Workflow, a.Confidence = nil, 0.69 }), status: "Failed NoWorkflowSelected/InvestigationFailed",
+			message: "No workflow selected by the investigation", before: before(msgsAnswered),
 			conditions: "True InvestigationSucceeded, False WorkflowResolutionFailed, absent, False AnalysisFailed, False AnalysisFailed",
 			trail:      calledTrail + "phase.transition " + endTrail, events: answered + "Warning AnalysisFailed Analyzing -> Failed: NoWorkflowSelected/InvestigationFailed"},
 		"no recovery": {recovery: true, replies: answering(func(a *Answer) { a.CanRecover = false }), status: "Failed RecoveryNotPossible/NoRecoveryStrategy",
+			message: "HolmesGPT-API found that recovery is not possible", before: before(msgsBegun),
 			conditions: "True InvestigationSucceeded, False WorkflowResolutionFailed, absent, False AnalysisFailed, False AnalysisFailed",
 			trail:      calledTrail + endTrail, events: created + "Warning AnalysisFailed Investigating -> Failed: RecoveryNotPossible/NoRecoveryStrategy"},
 	}
 	maps.Copy(all, withoutAnAnswer(good))
 	for reason, sub := range reviewReasons {
 		row := unresolved(string(sub))
+		row.message = "Attempt 1: e" // the history tells more than the reason; answers_test.go has the other texts
 		row.replies = answering(func(a *Answer) { a.NeedsHumanReview, a.HumanReviewReason = true, reason })
 		all["human review: "+reason] = row
 	}
@@ -101,20 +137,24 @@ func outcomes() map[string]outcome {
 // withoutAnAnswer are the outcomes of analyses that HolmesGPT-API, the policy or a deletion ends badly.
 func withoutAnAnswer(good []reply) map[string]outcome {
 	return map[string]outcome{
-		"permanent error": {replies: failing(1, &CallError{Class: ClassAuthentication, Text: "holmesgpt-api: HTTP 401"}), status: "Failed APIError/PermanentError",
+		"permanent error": {replies: []reply{{err: &CallError{Class: ClassAuthentication, Text: "holmesgpt-api: HTTP 401"}, status: 401}}, status: "Failed APIError/PermanentError",
+			message: "Permanent error: holmesgpt-api: HTTP 401", before: before(msgsBegun),
 			conditions: "False InvestigationFailed, absent, absent, False AnalysisFailed, False AnalysisFailed",
 			trail:      begunTrail + retryTrail + endTrail, events: created + "Warning AnalysisFailed Investigating -> Failed: APIError/PermanentError"},
 		"retries used up": {replies: failing(1, transient()), status: "Failed APIError/MaxRetriesExceeded",
+			message: "Transient error exceeded max retries (6 attempts): holmesgpt-api: HTTP 503", before: before(msgsBegun, retryMessages...),
 			conditions: "False InvestigationFailed, absent, absent, False AnalysisFailed, False AnalysisFailed",
 			trail:      begunTrail + strings.Repeat(retryTrail, 6) + endTrail, events: created + "Warning AnalysisFailed Investigating -> Failed: APIError/MaxRetriesExceeded"},
 		"broken policy": {replies: good, policy: fixedPolicy{err: errors.New("panic")}, status: "Failed RegoEvaluationError/PolicyEvaluationFailed",
+			message: "Approval policy evaluation failed: panic", before: before(msgsAnswered),
 			conditions: "True InvestigationSucceeded, True WorkflowSelected, absent, False AnalysisFailed, False AnalysisFailed",
 			trail:      calledTrail + "phase.transition rego.evaluation error.occurred " + endTrail,
 			events:     answered + "Warning AnalysisFailed Analyzing -> Failed: RegoEvaluationError/PolicyEvaluationFailed"},
-		"deleted in Pending": {deleted: v1alpha1.PhasePending, status: "Failed AnalysisCancelled/ResourceDeleted",
+		"deleted in Pending": {deleted: v1alpha1.PhasePending, status: "Failed AnalysisCancelled/ResourceDeleted", message: "Deleted before the analysis ended",
 			conditions: "False InvestigationFailed, absent, absent, False AnalysisFailed, False AnalysisFailed",
 			trail:      "error.occurred " + endTrail, events: "Warning AnalysisFailed Pending -> Failed: AnalysisCancelled/ResourceDeleted"},
 		"deleted while waiting": {deleted: v1alpha1.PhaseInvestigating, replies: failing(1, transient()), status: "Failed AnalysisCancelled/ResourceDeleted",
+			message: "Deleted before the analysis ended", before: before(msgsBegun, retryMessages[0]),
 			conditions: "False InvestigationFailed, absent, absent, False AnalysisFailed, False AnalysisFailed",
 			trail:      begunTrail + retryTrail + "error.occurred " + endTrail, events: created + "Warning AnalysisFailed Investigating -> Failed: AnalysisCancelled/ResourceDeleted"},
 	}
@@ -154,9 +194,13 @@ func TestEveryOutcome(t *testing.T) {
 			cr := sample()
 			cr.Spec.IsRecoveryAttempt = row.recovery
 			cr.Spec.AnalysisRequest.SignalContext.EnrichmentResults.DetectedLabels = &v1alpha1.DetectedLabels{FailedDetections: []string{"pdbProtected", "stateful"}}
-			w := newWorld(t, noFuncs, cr)
+			var messages []string
+			w := newWorld(t, written(&messages), cr)
 			before := counted(t, w)
 			cr = row.drive(t, w)
+			if want := append(slices.Clone(row.before), row.message); !slices.Equal(messages, want) || cr.Status.Message != row.message {
+				t.Errorf("messages\n got %q\nwant %q", messages, want)
+			}
 			s := cr.Status
 			if got := fmt.Sprintf("%s %s/%s", s.Phase, s.Reason, s.SubReason); got != row.status {
 				t.Errorf("%s, want %s", got, row.status)

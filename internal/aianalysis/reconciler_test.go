@@ -26,7 +26,7 @@ func TestHappyAnalysis(t *testing.T) {
 	w.reconcile()
 	cr := w.get()
 	s := cr.Status
-	if s.Phase != v1alpha1.PhaseCompleted || s.Message != msgCompleted || s.Reason != "" || s.SubReason != "" {
+	if s.Phase != v1alpha1.PhaseCompleted || s.Message != "Analysis complete" || s.Reason != "" || s.SubReason != "" {
 		t.Errorf("end: %s %q %q %q", s.Phase, s.Message, s.Reason, s.SubReason)
 	}
 	if s.StartedAt == nil || s.CompletedAt == nil || s.TotalAnalysisTime < 1 || s.InvestigationTime < 1 || s.InvestigationID != "cart-oom" {

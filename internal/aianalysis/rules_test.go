@@ -189,6 +189,38 @@ func TestPolicyInputHasNoNulls(t *testing.T) {
 	}
 }
 
+// The same of the policy: its own limit, else the configured one, and never more than a minute.
+func TestPolicyTimeouts(t *testing.T) {
+	of := func(d time.Duration) *v1alpha1.AIAnalysisTimeoutConfig {
+		return &v1alpha1.AIAnalysisTimeoutConfig{AnalyzingTimeout: v1alpha1.Duration{Duration: d}}
+	}
+	for name, c := range map[string]struct {
+		own           *v1alpha1.AIAnalysisTimeoutConfig
+		configured    time.Duration
+		above, atMost time.Duration
+	}{
+		"absent":                {nil, 20 * time.Second, 10 * time.Second, 20 * time.Second},
+		"other one set":         {&v1alpha1.AIAnalysisTimeoutConfig{InvestigatingTimeout: v1alpha1.Duration{Duration: time.Second}}, 20 * time.Second, 10 * time.Second, 20 * time.Second},
+		"0s":                    {of(0), 20 * time.Second, 10 * time.Second, 20 * time.Second},
+		"own, shorter":          {of(8 * time.Second), 20 * time.Second, 0, 8 * time.Second},
+		"own, longer":           {of(45 * time.Second), 20 * time.Second, 20 * time.Second, 45 * time.Second},
+		"own, above 60s":        {of(time.Hour), 20 * time.Second, 45 * time.Second, time.Minute},
+		"configured, above 60s": {nil, time.Hour, 45 * time.Second, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cr := sample()
+			cr.Spec.TimeoutConfig = c.own
+			w := newWorld(t, noFuncs, cr)
+			w.r.Options.PolicyTimeout = c.configured
+			w.hapi.replies = []reply{{answer: goodAnswer(), status: 200}}
+			w.finish()
+			if got := w.policy.limits; len(got) != 1 || got[0] <= c.above || got[0] > c.atMost {
+				t.Errorf("%s, want one above %s, at most %s", got, c.above, c.atMost)
+			}
+		})
+	}
+}
+
 // The time that was left when the call began is at most the limit; how much less depends on the machine.
 func TestTimeouts(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -160,7 +160,7 @@ type scriptedHolmes struct {
 	limits   []time.Duration
 }
 
-func (h *scriptedHolmes) Investigate(ctx context.Context, _ *v1alpha1.AIAnalysis, attempt int32) (*Answer, Call, error) {
+func (h *scriptedHolmes) Investigate(ctx context.Context, cr *v1alpha1.AIAnalysis, attempt int32) (*Answer, Call, error) {
 	h.mu.Lock()
 	h.attempts = append(h.attempts, attempt)
 	next := h.replies[min(len(h.attempts), len(h.replies))-1]
@@ -169,6 +169,9 @@ func (h *scriptedHolmes) Investigate(ctx context.Context, _ *v1alpha1.AIAnalysis
 	}
 	h.mu.Unlock()
 	call := Call{Endpoint: "/api/v1/incident/analyze", Status: next.status, Duration: 1500 * time.Microsecond}
+	if cr.Spec.IsRecoveryAttempt {
+		call.Endpoint = "/api/v1/recovery/analyze"
+	}
 	if next.unsent {
 		call = Call{}
 	}
@@ -192,10 +195,14 @@ type fixedPolicy struct {
 	verdict Verdict
 	err     error
 	inputs  []map[string]any
+	limits  []time.Duration
 }
 
-func (p *fixedPolicy) Evaluate(_ context.Context, input map[string]any) (Verdict, error) {
+func (p *fixedPolicy) Evaluate(ctx context.Context, input map[string]any) (Verdict, error) {
 	p.inputs = append(p.inputs, input)
+	if until, ok := ctx.Deadline(); ok {
+		p.limits = append(p.limits, time.Until(until))
+	}
 	return p.verdict, p.err
 }
 

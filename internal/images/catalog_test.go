@@ -34,6 +34,9 @@ func TestCatalogAndFilesAgree(t *testing.T) {
 		if img.Memory <= 0 {
 			t.Errorf("%s: no memory demand", img.Name)
 		}
+		if img.MaxBytes <= 0 {
+			t.Errorf("%s: no limit of its size", img.Name)
+		}
 	}
 	found, err := filepath.Glob(filepath.Join(root, "docker", "*.Dockerfile"))
 	if err != nil {

@@ -57,6 +57,9 @@ func (b EngineBuilder) Build(ctx context.Context, p Plan) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("looking at the built image: %w", err)
 	}
+	if err := p.Image.fits(found.Size); err != nil {
+		return Result{}, err
+	}
 	if err := b.Planner.Remember(p); err != nil {
 		return Result{}, err
 	}

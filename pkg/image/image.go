@@ -32,6 +32,7 @@ type Image struct {
 	Revision   string            // build argument that takes the input digest, for a program that tells what it was made of; may be empty
 	Args       map[string]string // further build arguments
 	Memory     int64             // MiB that a cold build needs
+	MaxBytes   int64             // how large the built image may be; 0: no limit
 }
 
 // Ignore is the ignore file beside the Dockerfile; it admits, it does not exclude.
@@ -39,6 +40,15 @@ func (i Image) Ignore() string { return i.Dockerfile + ".dockerignore" }
 
 // Repository is the image's name without its tag.
 func (i Image) Repository() string { return "localhost/kubernaut-" + i.Name }
+
+// fits refuses a size above the image's limit, freshly built or found in the store.
+func (i Image) fits(size int64) error {
+	if i.MaxBytes == 0 || size <= i.MaxBytes {
+		return nil
+	}
+	return fmt.Errorf("image %s is %.1f MB, above its limit of %.1f MB: take out what it need not carry, or raise MaxBytes in the catalog",
+		i.Name, float64(size)/1e6, float64(i.MaxBytes)/1e6)
+}
 
 // Labels that every image of ours carries.
 const (

@@ -53,6 +53,7 @@ func (p Planner) Plan(ctx context.Context, img Image, source Inputs, base string
 	case found.Labels[LabelDigest] != digest || found.Labels[LabelImage] != img.Name:
 		plan.Reason = "the image under this tag is not ours: its label has another digest"
 	default:
+		err = img.fits(found.Size) // a build that was refused for its size has left the image behind
 		plan.Reuse, plan.ID, plan.Size = true, found.ID, found.Size
 		plan.Reason = "unchanged since " + found.Created.UTC().Format(time.RFC3339)
 	}

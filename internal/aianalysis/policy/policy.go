@@ -76,14 +76,18 @@ func (p *prepared) evaluate(ctx context.Context, input map[string]any) (verdict 
 			verdict, err = aianalysis.Verdict{SHA256: p.sha256}, fmt.Errorf("policy engine panicked: %v", cause)
 		}
 	}()
-	value, err := p.run(ctx, input)
+	return p.verdictOf(p.run(ctx, input)), nil
+}
+
+// verdictOf reads what an evaluation gave. Whatever is not a clear decision is a degraded one, which requires approval.
+func (p *prepared) verdictOf(value any, err error) aianalysis.Verdict {
 	switch {
 	case err != nil:
-		return p.degraded("Policy evaluation failed: " + err.Error()), nil
+		return p.degraded("Policy evaluation failed: " + err.Error())
 	case value == nil:
-		return p.degraded("Policy gave no result"), nil
+		return p.degraded("Policy gave no result")
 	}
-	return p.read(value), nil
+	return p.read(value)
 }
 
 // run returns the policy's document as plain JSON values, or nil if there is none. It ends with an error when ctx does.

@@ -135,10 +135,6 @@ func TestDegraded(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	p := &prepared{}
-	if got := p.read(5); !got.Degraded {
-		t.Errorf("number as result: %+v", got)
-	}
 }
 
 func TestDefaultsOfAnEmptyPolicy(t *testing.T) {
