@@ -139,7 +139,7 @@ func (s *session) python() (string, error) {
 
 func pythonTests(ctx context.Context, h *stage.Handle) error {
 	data := "COVERAGE_FILE=" + filepath.Join(current.dir, "python.coverage")
-	return pytest(ctx, h, "python", []string{data}, "--cov", "tests") // the floor stands in pyproject.toml
+	return pytest(ctx, h, "python", []string{data}, "tests", "--cov") // the floor stands in pyproject.toml
 }
 
 // pytest runs tests of HolmesGPT-API and counts them.

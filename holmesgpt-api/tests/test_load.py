@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +18,9 @@ from fakes import DataStorage, Model, Service, say, serving, verdict
 class Held(Model):
     """Answers nobody before it is let go."""
 
-    go = threading.Event()
+    def __init__(self, answer: dict[str, Any]) -> None:
+        super().__init__(answer)
+        self.go = threading.Event()
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         assert self.go.wait(120)
@@ -60,6 +63,22 @@ def test_two_hundred_requests_at_once(tmp_path: Path) -> None:
             answers = [response.status_code for response in await asyncio.gather(*asked)]
             assert (answers.count(200), answers.count(429)) == (80, 120)
             assert (sample(service, "workers_busy"), sample(service, "queue_length")) == (0, 0)
+
+    asyncio.run(run())
+
+
+def test_a_deadline_is_told_and_counted(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("limits: {request_timeout_seconds: 5}\n")
+    model = Held(say(verdict()))
+
+    async def run() -> None:
+        async with serving(model, DataStorage(), CONFIG_FILE=str(file)) as service:
+            answer = await service.incident()
+            assert (answer.status_code, answer.json()["detail"]) == (503, "the request's deadline has passed")
+            assert sample(service, "cancelled_total", cause="deadline") == 1
+            assert sample(service, "outcomes_total", endpoint="incident", outcome="error", reason="deadline") == 1
+            model.go.set()
 
     asyncio.run(run())
 

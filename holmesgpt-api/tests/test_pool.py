@@ -51,7 +51,8 @@ def test_first_come_first_served_and_the_queue_is_bounded() -> None:
 
 def test_patience_ends() -> None:
     async def run() -> None:
-        bound, leave = pool(Metrics(), max_concurrent=1, queue_timeout_seconds=0.05), asyncio.Event()
+        metrics = Metrics()
+        bound, leave = pool(metrics, max_concurrent=1, queue_timeout_seconds=0.05), asyncio.Event()
 
         async def hold() -> None:
             async with bound.slot():
@@ -63,6 +64,8 @@ def test_patience_ends() -> None:
             async with bound.slot():
                 raise AssertionError("no slot was free")
         assert caught.value.slug == "too-many-requests"
+        counted = metrics.registry.get_sample_value("holmesgpt_api_rejected_total", {"reason": "queue_timeout"})
+        assert counted == 1
         leave.set()
         await holder
 
