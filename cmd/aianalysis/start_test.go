@@ -92,7 +92,7 @@ func TestEveryFlagIsKnown(t *testing.T) {
 	for _, match := range regexp.MustCompile(`(?m)^  -([a-z-]+)`).FindAllStringSubmatch(help.String(), -1) {
 		flags = append(flags, match[1])
 	}
-	want := []string{"config", "datastorage-url", "health-probe-bind-address", "holmesgpt-api-timeout", "holmesgpt-api-url", "kubeconfig", "leader-elect",
+	want := []string{"config", "datastorage-url", "health-probe-bind-address", "holmesgpt-api-timeout", "holmesgpt-api-url", "kubeconfig", "leader-elect", "leader-election-namespace",
 		"max-concurrent-reconciles", "metrics-bind-address", "rego-policy-path", "version", "zap-devel", "zap-encoder", "zap-log-level",
 		"zap-stacktrace-level", "zap-time-encoding"}
 	if slices.Sort(flags); !slices.Equal(flags, want) {
