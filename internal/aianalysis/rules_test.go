@@ -1,6 +1,8 @@
 package aianalysis
 
 import (
+	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -155,6 +157,27 @@ func TestIdleMetrics(t *testing.T) {
 		if family.GetType() != row.kind || labels != row.labels || len(family.Metric) != row.series || family.GetHelp() == "" {
 			t.Errorf("%s: %s, labels %s, %d series", family.GetName(), family.GetType(), labels, len(family.Metric))
 		}
+	}
+}
+
+// Each failure that is counted has a row among the outcomes, and each outcome that is a failure is counted from the start.
+func TestEveryFailureIsAnOutcome(t *testing.T) {
+	counted := map[string]bool{}
+	for _, pair := range knownFailures {
+		switch pair[1] {
+		case "Retrying", "HolmesGPTAPICallFailed", "NoWorkflowResolved", "NoRecoveryWorkflowResolved": // no end, or never written
+		default:
+			counted["Failed "+pair[0]+"/"+pair[1]] = true
+		}
+	}
+	failures := map[string]bool{}
+	for _, row := range outcomes() {
+		if strings.HasPrefix(row.status, "Failed ") {
+			failures[row.status] = true
+		}
+	}
+	if !maps.Equal(counted, failures) {
+		t.Errorf("counted from the start: %v\nrows of outcomes: %v", counted, failures)
 	}
 }
 
