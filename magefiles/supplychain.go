@@ -46,7 +46,7 @@ func sbom(ctx context.Context, h *stage.Handle) error {
 	for name, args := range map[string][]string{
 		"datastorage": {modules, "app", "-json", "-main", "cmd/datastorage"},
 		"aianalysis":  {modules, "app", "-json", "-main", "cmd/aianalysis"},
-		"holmesgpt-api": {filepath.Join(python, "uv"), "export", "--quiet", "--project", "holmesgpt-api", "--frozen", "--no-dev",
+		"holmesgpt-api": {filepath.Join(python, "uv"), "export", "--quiet", "--project", "holmesgpt-api", "--frozen", "--no-dev", "--extra", "holmes",
 			"--format", "cyclonedx1.5", "--preview-features", "sbom-export"},
 	} {
 		text, err := program(ctx, h, nil, args...)
